@@ -1,0 +1,101 @@
+"""What the guardian wants done, in the imperative.
+
+Records (``Save...``, ``AppendEvent``, ``SendNotice``) of one step form one transaction; commands go
+to the adapters. ``SubmitOrder.after_commit`` is the rule of the order path: an entry is sent after
+its step is on disk, a close at once.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from engine.model.events import Balance
+from engine.model.instrument import Instrument, InstrumentId
+from engine.model.order import Fill, Order
+from engine.model.position import Position
+from engine.model.signal import SignalRecord
+
+
+class SaveSignal(Struct, frozen=True):
+    record: SignalRecord
+
+
+class SavePosition(Struct, frozen=True):
+    position: Position
+
+
+class SaveOrder(Struct, frozen=True):
+    order: Order
+
+
+class SaveFill(Struct, frozen=True):
+    """Book a fill. ``position_id`` is None when it belongs to no position of ours."""
+
+    fill: Fill
+    position_id: str | None
+
+
+class SaveBalance(Struct, frozen=True):
+    balance: Balance
+    at_ns: int
+
+
+class SaveBot(Struct, frozen=True):
+    accepting: bool
+    at_ns: int
+
+
+class AppendEvent(Struct, frozen=True):
+    """Add a line to the event log: a dotted kind, who caused it, and its data (JSON types)."""
+
+    kind: str
+    actor: str
+    at_ns: int
+    data: dict[str, Any]
+
+
+class SendNotice(Struct, frozen=True):
+    """Put a message to the owner into the outbox; channels render ``kind`` and ``data``."""
+
+    kind: str
+    at_ns: int
+    data: dict[str, Any]
+
+
+class SubmitOrder(Struct, frozen=True):
+    order: Order
+    after_commit: bool
+
+
+class LookUpOrder(Struct, frozen=True):
+    """Ask the venue what became of an order; answered by ``OrderLookedUp``."""
+
+    order: Order
+
+
+class Watch(Struct, frozen=True):
+    """Stream prices of an instrument from now on."""
+
+    instrument: Instrument
+
+
+class Unwatch(Struct, frozen=True):
+    instrument: InstrumentId
+
+
+Record = SaveSignal | SavePosition | SaveOrder | SaveFill | SaveBalance | SaveBot | AppendEvent | SendNotice
+Command = SubmitOrder | LookUpOrder | Watch | Unwatch
+Effect = Record | Command
+Effects = tuple[Effect, ...]
+
+RECORD_TYPES = (
+    SaveSignal,
+    SavePosition,
+    SaveOrder,
+    SaveFill,
+    SaveBalance,
+    SaveBot,
+    AppendEvent,
+    SendNotice,
+)
+NOTHING: Effects = ()

@@ -1,0 +1,37 @@
+"""Every error that Tickguard raises on purpose, by what the caller does next.
+
+TickguardError
+ +-- Retryable        nothing happened; the same request may be sent again
+ +-- UnknownOutcome   it may have happened; look it up before anything else
+ +-- Rejected         it will not happen; the message says why and what to change
+ +-- Misconfigured    the owner has to change a setting; the message names it
+ +-- InvariantBroken  our own books contradict themselves; stop and alarm
+"""
+
+
+class TickguardError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class Retryable(TickguardError):
+    """Nothing happened at the other side; the same request may be repeated."""
+
+
+class UnknownOutcome(TickguardError):
+    """The request may have been carried out; its outcome must be looked up first."""
+
+
+class Rejected(TickguardError):
+    """The request was refused for good."""
+
+
+class Misconfigured(TickguardError):
+    """A setting is missing or contradicts another one; the message names the remedy."""
+
+
+class InvariantBroken(TickguardError):
+    """Something that must always hold did not."""
+
+
+class IllegalTransition(InvariantBroken):
+    """A life cycle was asked for a step that its table does not have."""

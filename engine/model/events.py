@@ -1,0 +1,167 @@
+"""Facts that reach the guardian, in the past tense. Ticks are in ``ticks``.
+
+Times named ``at_ns`` are UTC nanoseconds since the epoch, read by the shell; ``received_ns`` and
+``sent_ns`` are local monotonic nanoseconds. Random values (ids) arrive inside events too.
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from engine.model.exits import ExitReason, Side
+from engine.model.instrument import Instrument, InstrumentId
+from engine.model.order import Fill, Order, OrderStatus
+from engine.model.position import Position
+from engine.model.signal import Signal, SignalRecord
+from engine.model.ticks import Tick
+
+
+class Balance(Struct, frozen=True):
+    """One asset of one venue's account, in units of the asset; total = free + locked."""
+
+    venue: str
+    asset: str
+    total: Decimal
+    free: Decimal
+    locked: Decimal
+
+
+class VenuePosition(Struct, frozen=True):
+    """What the venue says we hold on one linear instrument, in base asset."""
+
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    entry_price: Decimal
+    liquidation_price: Decimal | None = None
+
+
+class Started(Struct, frozen=True):
+    """The process came up and the ledger was read; recovery begins."""
+
+    at_ns: int
+    accepting: bool
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()
+    signals: tuple[SignalRecord, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    booked: frozenset[tuple[str, str]] = frozenset()
+    """(client order id, venue trade id) of every fill already in the ledger for these orders."""
+
+
+class SignalReceived(Struct, frozen=True):
+    """A signal was authenticated, read and found new. ``position_id`` is a fresh random id."""
+
+    signal: Signal
+    position_id: str
+    at_ns: int
+
+
+class CloseRequested(Struct, frozen=True):
+    """The owner asked to close a position, or ``fraction`` (0 < f <= 1) of what is open of it."""
+
+    position_id: str
+    actor: str
+    at_ns: int
+    fraction: Decimal = Decimal(1)
+    reason: ExitReason = ExitReason.MANUAL
+
+
+class BotSwitched(Struct, frozen=True):
+    """The owner started or stopped the acceptance of entries."""
+
+    accepting: bool
+    actor: str
+    at_ns: int
+
+
+class OrderSent(Struct, frozen=True):
+    """The request was handed to the venue's socket (or to the paper account)."""
+
+    client_order_id: str
+    at_ns: int
+    sent_ns: int
+
+
+class OrderUpdated(Struct, frozen=True):
+    """The venue said where an order stands; fills are reported apart, before a final status."""
+
+    client_order_id: str
+    status: OrderStatus
+    at_ns: int
+    venue_order_id: str | None = None
+    message: str | None = None
+
+
+class OrderLookedUp(Struct, frozen=True):
+    """The answer to ``LookUpOrder``: where the order stands, with its fills, or proven absent."""
+
+    client_order_id: str
+    at_ns: int
+    found: bool
+    status: OrderStatus | None = None
+    fills: tuple[Fill, ...] = ()
+    venue_order_id: str | None = None
+    message: str | None = None
+
+
+class OrderFilled(Struct, frozen=True):
+    """The venue executed part or all of an order, ours or (without a client order id) not."""
+
+    fill: Fill
+    at_ns: int
+
+
+class FundingPaid(Struct, frozen=True):
+    """The venue settled funding on an instrument; ``amount`` in quote asset, positive when paid."""
+
+    venue_trade_id: str
+    instrument: Instrument
+    amount: Decimal
+    time_ns: int
+
+
+class BalancesReported(Struct, frozen=True):
+    """The venue told balances; assets not named are unchanged."""
+
+    balances: tuple[Balance, ...]
+    at_ns: int
+
+
+class FeedLost(Struct, frozen=True):
+    """Prices of these instruments stopped arriving."""
+
+    instruments: tuple[InstrumentId, ...]
+    cause: str
+    at_ns: int
+
+
+class FeedResumed(Struct, frozen=True):
+    """Prices of these instruments arrive (again)."""
+
+    instruments: tuple[InstrumentId, ...]
+    at_ns: int
+
+
+class ClockAdvanced(Struct, frozen=True):
+    """Time passed; sent a few times a second so that deadlines are met without ticks."""
+
+    at_ns: int
+
+
+Event = (
+    Tick
+    | Started
+    | SignalReceived
+    | CloseRequested
+    | BotSwitched
+    | OrderSent
+    | OrderUpdated
+    | OrderLookedUp
+    | OrderFilled
+    | FundingPaid
+    | BalancesReported
+    | FeedLost
+    | FeedResumed
+    | ClockAdvanced
+)

@@ -1,0 +1,166 @@
+"""A position: its life cycle as one table and its money as pure functions of its fills."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from engine.model.errors import IllegalTransition
+from engine.model.exits import ExitReason, Exits, Side
+from engine.model.instrument import Instrument
+from engine.model.money import ZERO, ratio
+from engine.model.order import OrderSide
+from engine.model.ticks import PriceSource
+
+
+class PositionStatus(StrEnum):
+    """Where a position stands."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    REJECTED = "rejected"
+    STUCK = "stuck"
+
+
+class GuardStatus(StrEnum):
+    """Whether the position's limits are watched.
+
+    ``armed``: every tick is compared. ``resolving``: the venue is being asked about its orders; a
+    crossing is remembered and acted upon when it answers. ``blind``: no price arrives.
+    """
+
+    ARMED = "armed"
+    RESOLVING = "resolving"
+    BLIND = "blind"
+
+
+ACTIVE = frozenset(
+    {
+        PositionStatus.OPENING,
+        PositionStatus.OPEN,
+        PositionStatus.CLOSING,
+        PositionStatus.STUCK,
+    }
+)
+
+# ``closing`` returns to ``open`` only after a part-close; ``stuck`` is alarmed and still retried.
+TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
+    PositionStatus.OPENING: frozenset(
+        {
+            PositionStatus.OPEN,
+            PositionStatus.CLOSING,
+            PositionStatus.CLOSED,
+            PositionStatus.REJECTED,
+        }
+    ),
+    PositionStatus.OPEN: frozenset({PositionStatus.CLOSING, PositionStatus.CLOSED}),
+    PositionStatus.CLOSING: frozenset({PositionStatus.STUCK, PositionStatus.CLOSED}),
+    PositionStatus.STUCK: frozenset({PositionStatus.CLOSING, PositionStatus.CLOSED}),
+    PositionStatus.CLOSED: frozenset(),
+    PositionStatus.REJECTED: frozenset(),
+}
+
+
+class Position(Struct, frozen=True):
+    """One position, with sums over its fills instead of rounded averages.
+
+    Attributes:
+        qty, entry_value: filled entry quantity (base) and its value at the fills' prices (quote).
+        base_fees: fees of entry fills that were paid in the base asset, so never held.
+        exit_qty, exit_value: closed quantity (base) and its value at the fills' prices (quote).
+        dust: unsellable rest in base asset, booked when the position is closed.
+        fees, funding: quote asset, positive when paid. ``fees_unvalued`` tells that some fee had no
+            rate and is missing from ``fees``.
+        take_profit, stop_loss: thresholds in quote asset; None when disarmed or before entry.
+        exit_generation: generation of the last exit order, -1 before the first.
+        entry_time_ns, exit_time_ns, created_at_ns: UTC, nanoseconds since the epoch.
+        reaction_ms: frame received to request handed over, for closes that a frame caused.
+    """
+
+    id: str
+    instrument: Instrument
+    side: Side
+    exits: Exits
+    trigger: PriceSource
+    created_at_ns: int
+    signal_id: str | None = None
+    strategy: str | None = None
+    status: PositionStatus = PositionStatus.OPENING
+    guard: GuardStatus = GuardStatus.RESOLVING
+    qty: Decimal = ZERO
+    entry_value: Decimal = ZERO
+    base_fees: Decimal = ZERO
+    exit_qty: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    dust: Decimal = ZERO
+    fees: Decimal = ZERO
+    fees_unvalued: bool = False
+    funding: Decimal = ZERO
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    exit_generation: int = -1
+    entry_time_ns: int | None = None
+    exit_time_ns: int | None = None
+    exit_reason: ExitReason | None = None
+    reaction_ms: float | None = None
+    current_price: Decimal | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def qty_open(self) -> Decimal:
+        """Base quantity still held: what was bought less base fees, exits and booked dust."""
+        return self.qty - self.base_fees - self.exit_qty - self.dust
+
+    @property
+    def closable(self) -> Decimal:
+        """What an exit order can ask for: the held quantity, rounded down to the step."""
+        return self.instrument.floor_qty(self.qty_open)
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Quantity-weighted average of the entry fills, rounded for display; None before one."""
+        return ratio(self.entry_value, self.qty) if self.qty else None
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        """Quantity-weighted average of the exit fills, rounded for display; None before one."""
+        return ratio(self.exit_value, self.exit_qty) if self.exit_qty else None
+
+    @property
+    def realized_pnl(self) -> Decimal:
+        """Closed quantity x (exit - average entry), signed by side, before fees and funding."""
+        if not self.exit_qty:
+            return ZERO
+        cost = ratio(self.entry_value * self.exit_qty, self.qty)
+        return self.side.sign * (self.exit_value - cost)
+
+    @property
+    def net_pnl(self) -> Decimal:
+        """Realised P&L less fees and funding."""
+        return self.realized_pnl - self.fees - self.funding
+
+    @property
+    def entry_side(self) -> OrderSide:
+        return OrderSide.BUY if self.side is Side.LONG else OrderSide.SELL
+
+    @property
+    def exit_side(self) -> OrderSide:
+        return self.entry_side.opposite
+
+    def unrealized_pnl(self, price: Decimal) -> Decimal:
+        """P&L of the open quantity at ``price``, before fees."""
+        if not self.qty:
+            return ZERO
+        cost = ratio(self.entry_value * self.qty_open, self.qty)
+        return self.side.sign * (self.qty_open * price - cost)
+
+
+def check_position_transition(position: Position, status: PositionStatus) -> None:
+    """Raise IllegalTransition unless the table lets ``position`` go to ``status``."""
+    if status not in TRANSITIONS[position.status]:
+        raise IllegalTransition(f"position {position.id} cannot go from {position.status} to {status}")

@@ -1,0 +1,99 @@
+"""What the core needs from outside, as protocols. Adapters implement them; ``api.main`` wires them."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.model.effects import Record
+from engine.model.events import (
+    BalancesReported,
+    FeedLost,
+    FeedResumed,
+    FundingPaid,
+    OrderFilled,
+    OrderLookedUp,
+    OrderSent,
+    OrderUpdated,
+    Started,
+    VenuePosition,
+)
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.order import Order
+from engine.model.ticks import Tick
+
+FeedEvent = FeedLost | FeedResumed
+BrokerEvent = (
+    OrderSent | OrderUpdated | OrderFilled | OrderLookedUp | FundingPaid | BalancesReported
+)
+TickSink = Callable[[Tick], None]
+FeedSink = Callable[[FeedEvent], None]
+BrokerSink = Callable[[BrokerEvent], None]
+
+
+class Clock(Protocol):
+    """The two clocks of the process."""
+
+    def now_ns(self) -> int:
+        """UTC, nanoseconds since the epoch."""
+
+    def monotonic_ns(self) -> int:
+        """Local monotonic time in nanoseconds."""
+
+
+class Feed(Protocol):
+    """Live prices of one venue. Ticks go to the sink in the order the venue sent them."""
+
+    venue: str
+
+    def watch(self, instrument: Instrument) -> None:
+        """Stream an instrument's prices from now on; returns at once, repeated calls are free."""
+
+    def unwatch(self, instrument: InstrumentId) -> None:
+        """Stop streaming an instrument's prices; returns at once."""
+
+    async def run(self) -> None:
+        """Keep the streams alive until cancelled."""
+
+
+class Instruments(Protocol):
+    """The instrument lists of one venue."""
+
+    venue: str
+
+    async def load(self, market: Market) -> Sequence[Instrument]:
+        """Fetch all instruments of a market.
+
+        Raises:
+            Retryable: the venue could not be reached or answered with an error.
+        """
+
+
+class Broker(Protocol):
+    """Orders and account of one venue. Everything it learns goes to its sink as events."""
+
+    venue: str
+
+    def submit(self, order: Order) -> None:
+        """Hand over a market order at once, without waiting; exactly one request, never retried."""
+
+    def look_up(self, order: Order) -> None:
+        """Ask what became of an order; answered by ``OrderLookedUp`` when the venue is certain."""
+
+    def positions(self) -> Sequence[VenuePosition]:
+        """The venue's own positions as last known."""
+
+    async def run(self) -> None:
+        """Keep the account up to date until cancelled; reports balances first."""
+
+
+class Ledger(Protocol):
+    """The journal. Called from one worker thread at a time; blocking."""
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Write the records of one or more steps, in order, in one transaction.
+
+        Raises:
+            Retryable: nothing was written; the same records may be committed again.
+        """
+
+    def load(self, at_ns: int) -> Started:
+        """Read what recovery needs: active positions, their orders and fills, pending signals."""
