@@ -83,7 +83,16 @@ class Unwatch(Struct, frozen=True):
     instrument: InstrumentId
 
 
-Record = SaveSignal | SavePosition | SaveOrder | SaveFill | SaveBalance | SaveBot | AppendEvent | SendNotice
+Record = (
+    SaveSignal
+    | SavePosition
+    | SaveOrder
+    | SaveFill
+    | SaveBalance
+    | SaveBot
+    | AppendEvent
+    | SendNotice
+)
 Command = SubmitOrder | LookUpOrder | Watch | Unwatch
 Effect = Record | Command
 Effects = tuple[Effect, ...]

@@ -41,6 +41,7 @@ class Started(Struct, frozen=True):
 
     at_ns: int
     accepting: bool
+    since_ns: int = 0
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
     signals: tuple[SignalRecord, ...] = ()
@@ -84,22 +85,31 @@ class OrderSent(Struct, frozen=True):
 
 
 class OrderUpdated(Struct, frozen=True):
-    """The venue said where an order stands; fills are reported apart, before a final status."""
+    """The venue said where an order stands; fills are reported apart, before a final status.
+
+    ``filled_qty`` is what the venue counts as filled; None where it does not say. When it is more
+    than the fills we have, the order is looked up.
+    """
 
     client_order_id: str
     status: OrderStatus
     at_ns: int
+    filled_qty: Decimal | None = None
     venue_order_id: str | None = None
     message: str | None = None
 
 
 class OrderLookedUp(Struct, frozen=True):
-    """The answer to ``LookUpOrder``: where the order stands, with its fills, or proven absent."""
+    """The answer to ``LookUpOrder``: where the order stands, with its fills, or proven absent.
+
+    ``qty`` is the quantity the venue has for it, in base asset.
+    """
 
     client_order_id: str
     at_ns: int
     found: bool
     status: OrderStatus | None = None
+    qty: Decimal | None = None
     fills: tuple[Fill, ...] = ()
     venue_order_id: str | None = None
     message: str | None = None

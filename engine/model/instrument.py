@@ -6,7 +6,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from engine.model.money import floor_to_step
+from engine.model.money import ceil_to_step, floor_to_step
 
 
 class Market(StrEnum):
@@ -48,7 +48,7 @@ class Instrument(Struct, frozen=True):
         qty_step: quantity step of market orders, in base asset.
         min_qty: smallest market order, in base asset.
         max_market_qty: largest market order, in base asset; None where the venue sets none.
-        min_notional: smallest order value, in quote asset (reduce-only orders are exempt on linear).
+        min_notional: smallest order value, in quote asset (on linear reduce-only orders are exempt).
         trading: False while the venue takes no orders for it.
     """
 
@@ -65,3 +65,11 @@ class Instrument(Struct, frozen=True):
     def floor_qty(self, qty: Decimal) -> Decimal:
         """Round a quantity down to the step."""
         return floor_to_step(qty, self.qty_step)
+
+    def floor_price(self, price: Decimal) -> Decimal:
+        """Round a price down to the tick."""
+        return floor_to_step(price, self.tick_size)
+
+    def ceil_price(self, price: Decimal) -> Decimal:
+        """Round a price up to the tick."""
+        return ceil_to_step(price, self.tick_size)

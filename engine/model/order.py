@@ -47,20 +47,19 @@ _IN_FLIGHT = frozenset(
 FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.CANCELLED})
 
 # Rows are where an order is, columns where it may go. A venue's events may overtake each other and
-# the reply to the request, so every state in flight may end in every final one; nothing leaves a
-# final state. ``unknown`` ends only by what the venue says, never by a timeout.
+# the reply to the request, so every state in flight may end in every final one and may be told
+# again; nothing leaves a final state. ``unknown`` ends only by what the venue says, never by a
+# timeout.
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.INTENDED: _IN_FLIGHT | FINAL,
-    OrderStatus.SENT: frozenset(
+    OrderStatus.SENT: _IN_FLIGHT | FINAL,
+    OrderStatus.ACKNOWLEDGED: frozenset(
         {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN} | FINAL
     ),
-    OrderStatus.ACKNOWLEDGED: frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN} | FINAL),
     OrderStatus.PARTIALLY_FILLED: frozenset(
         {OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN} | FINAL
     ),
-    OrderStatus.UNKNOWN: frozenset(
-        {OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTIALLY_FILLED} | FINAL
-    ),
+    OrderStatus.UNKNOWN: _IN_FLIGHT | FINAL,
     OrderStatus.FILLED: frozenset(),
     OrderStatus.REJECTED: frozenset(),
     OrderStatus.CANCELLED: frozenset(),

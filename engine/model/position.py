@@ -45,7 +45,8 @@ ACTIVE = frozenset(
     }
 )
 
-# ``closing`` returns to ``open`` only after a part-close; ``stuck`` is alarmed and still retried.
+# A part-close leaves its position ``open``. ``closing`` ends ``rejected`` when the close came while
+# the entry was in flight and nothing of it was filled. ``stuck`` is alarmed and still retried.
 TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
     PositionStatus.OPENING: frozenset(
         {
@@ -56,7 +57,9 @@ TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
         }
     ),
     PositionStatus.OPEN: frozenset({PositionStatus.CLOSING, PositionStatus.CLOSED}),
-    PositionStatus.CLOSING: frozenset({PositionStatus.STUCK, PositionStatus.CLOSED}),
+    PositionStatus.CLOSING: frozenset(
+        {PositionStatus.STUCK, PositionStatus.CLOSED, PositionStatus.REJECTED}
+    ),
     PositionStatus.STUCK: frozenset({PositionStatus.CLOSING, PositionStatus.CLOSED}),
     PositionStatus.CLOSED: frozenset(),
     PositionStatus.REJECTED: frozenset(),
@@ -75,6 +78,7 @@ class Position(Struct, frozen=True):
             rate and is missing from ``fees``.
         take_profit, stop_loss: thresholds in quote asset; None when disarmed or before entry.
         exit_generation: generation of the last exit order, -1 before the first.
+        closing_signal_id: the signal that asked for the whole close, if one did.
         entry_time_ns, exit_time_ns, created_at_ns: UTC, nanoseconds since the epoch.
         reaction_ms: frame received to request handed over, for closes that a frame caused.
     """
@@ -101,6 +105,7 @@ class Position(Struct, frozen=True):
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     exit_generation: int = -1
+    closing_signal_id: str | None = None
     entry_time_ns: int | None = None
     exit_time_ns: int | None = None
     exit_reason: ExitReason | None = None
@@ -163,4 +168,6 @@ class Position(Struct, frozen=True):
 def check_position_transition(position: Position, status: PositionStatus) -> None:
     """Raise IllegalTransition unless the table lets ``position`` go to ``status``."""
     if status not in TRANSITIONS[position.status]:
-        raise IllegalTransition(f"position {position.id} cannot go from {position.status} to {status}")
+        raise IllegalTransition(
+            f"position {position.id} cannot go from {position.status} to {status}"
+        )

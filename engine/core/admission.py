@@ -1,0 +1,215 @@
+"""Whether an entry may be made, and how large: pure checks, each with the reason it gives.
+
+A reason is written ``code: words``; the code is stable, the words tell the owner what to change.
+Percents are of price, not of margin (DESIGN.md 2.5).
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from engine.core.state import GuardConfig, State
+from engine.model.exits import AtPrice, ExitReason, Exits, Side, threshold
+from engine.model.instrument import Instrument, Market
+from engine.model.money import ONE, ZERO, percent_of, plain
+from engine.model.signal import Action, Signal, Size, SizeKind
+from engine.model.ticks import PriceSource
+
+MIN_NOTIONAL_MARGIN = Decimal("1.1")
+"""An entry must be worth this many minimum notionals at its stop, so as to be closable there."""
+
+LIQUIDATION_MARGIN = Decimal("0.005")
+"""The stop must lie before the liquidation price by at least this fraction of price."""
+
+
+class Refused(Exception):
+    """An entry was refused; the message is the signal's recorded reason."""
+
+
+class Entry(Struct, frozen=True):
+    """An admitted entry: how much, the limits it will carry, and the quote amount it may take."""
+
+    qty: Decimal
+    exits: Exits
+    funds: Decimal
+
+
+def exits_of(signal: Signal, config: GuardConfig) -> Exits:
+    """Return the signal's limits, with defaults for absent fields."""
+    take_profit = config.take_profit if signal.take_profit is None else signal.take_profit
+    stop_loss = config.stop_loss if signal.stop_loss is None else signal.stop_loss
+    return Exits(take_profit, stop_loss)
+
+
+def check_before_price(state: State, signal: Signal, now_ns: int) -> None:
+    """Raise Refused when an entry cannot be made whatever the price is."""
+    config, instrument = state.config, signal.instrument
+    if not state.accepting:
+        raise Refused("bot_stopped: entries are stopped; start the bot to accept them")
+    _check_age(config, signal, now_ns)
+    closed_at = state.last_close_ns.get(instrument.id)
+    if closed_at is not None and signal.sent_at_ns is not None and signal.sent_at_ns < closed_at:
+        raise Refused("superseded: a later close was already received for this instrument")
+    if not instrument.trading:
+        raise Refused(f"not_trading: {instrument.id} takes no orders now")
+    if instrument.id.market is Market.SPOT and config.trigger is PriceSource.MARK:
+        raise Refused("no_mark_on_spot: spot has no mark price; set TRIGGER_PRICE to last or book")
+    active = len(state.positions) + len(state.waiting)
+    if active >= config.max_open_positions:
+        raise Refused(f"max_open_positions: {active} open, MAX_OPEN_POSITIONS allows no more")
+
+
+def _check_age(config: GuardConfig, signal: Signal, now_ns: int) -> None:
+    sent = signal.received_at_ns if signal.sent_at_ns is None else signal.sent_at_ns
+    age_ns = now_ns - sent
+    if age_ns > config.signal_max_age_ns:
+        age, limit = age_ns // 10**9, config.signal_max_age_ns // 10**9
+        raise Refused(f"too_old: {age} s since it was sent, SIGNAL_MAX_AGE_SECONDS is {limit}")
+
+
+def admit(state: State, signal: Signal, price: Decimal) -> Entry:
+    """Size an entry at ``price`` (the touch it would meet) and check it against every limit.
+
+    Raises:
+        Refused: with the reason.
+    """
+    config, instrument = state.config, signal.instrument
+    side = side_of(signal)
+    exits = exits_of(signal, config)
+    _check_deviation(config, signal, price)
+    _check_sides(exits, side, price)
+    stop = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, price, instrument)
+    qty = instrument.floor_qty(_wanted_qty(state, signal, price, stop))
+    _check_quantity(config, instrument, qty, price if stop is None else stop)
+    _check_liquidation(config, instrument, side, price, stop)
+    return Entry(qty, exits, _check_funds(state, instrument, qty, price))
+
+
+def side_of(signal: Signal) -> Side:
+    """Return the side an entry signal opens."""
+    return Side.LONG if signal.action is Action.BUY else Side.SHORT
+
+
+def _check_deviation(config: GuardConfig, signal: Signal, price: Decimal) -> None:
+    seen = signal.reference_price
+    if seen is None:
+        return
+    worse = (price - seen) * side_of(signal).sign
+    if worse > percent_of(seen, config.max_entry_deviation_percent):
+        limit = plain(config.max_entry_deviation_percent)
+        raise Refused(
+            f"price_moved: {plain(price)} is worse than the signal's {plain(seen)} by more than"
+            f" MAX_ENTRY_DEVIATION_PERCENT ({limit} %)"
+        )
+
+
+def _check_sides(exits: Exits, side: Side, price: Decimal) -> None:
+    for name, limit, sign in (
+        ("take_profit", exits.take_profit, side.sign),
+        ("stop_loss", exits.stop_loss, -side.sign),
+    ):
+        if isinstance(limit, AtPrice) and (limit.value - price) * sign <= 0:
+            word = "above" if sign > 0 else "below"
+            raise Refused(
+                f"{name}_on_wrong_side: {plain(limit.value)} of a {side} must lie {word} the price,"
+                f" now {plain(price)}"
+            )
+
+
+def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | None) -> Decimal:
+    size = signal.size or Size(SizeKind.QUOTE_QTY, state.config.position_size)
+    instrument = signal.instrument
+    match size.kind:
+        case SizeKind.QTY:
+            return size.value
+        case SizeKind.QUOTE_QTY:
+            return size.value / price
+        case SizeKind.PERCENT:
+            free = state.free(instrument.id.venue, instrument.quote)
+            return percent_of(free, size.value) / price
+        case SizeKind.RISK_PERCENT:
+            if stop is None:
+                raise Refused("no_stop: risk_percent needs a stop-loss to measure the risk by")
+            rate = _fee_rate(state.config, instrument)
+            loss_per_unit = abs(price - stop) + rate * (price + stop)
+            return percent_of(_equity(state, instrument), size.value) / loss_per_unit
+
+
+def _equity(state: State, instrument: Instrument) -> Decimal:
+    """Quote balance plus the value of what is open against that quote asset on the venue."""
+    balance = state.balances.get((instrument.id.venue, instrument.quote))
+    equity = balance.total if balance else ZERO
+    for position in state.positions.values():
+        same_account = position.instrument.id.venue == instrument.id.venue
+        if not (same_account and position.instrument.quote == instrument.quote and position.qty):
+            continue
+        price = state.markets[position.instrument.id].current(position.trigger)
+        price = position.entry_price or ZERO if price is None else price
+        if position.instrument.id.market is Market.SPOT:
+            equity += position.qty_open * price
+        else:
+            equity += position.unrealized_pnl(price)
+    return equity
+
+
+def _fee_rate(config: GuardConfig, instrument: Instrument) -> Decimal:
+    return config.fee_rates[instrument.id.venue, instrument.id.market]
+
+
+def _check_quantity(
+    config: GuardConfig, instrument: Instrument, qty: Decimal, stop: Decimal
+) -> None:
+    if qty < instrument.min_qty or qty <= ZERO:
+        raise Refused(
+            f"below_min_qty: {plain(qty)} {instrument.base} after rounding to the step,"
+            f" {instrument.id} takes at least {plain(instrument.min_qty)}"
+        )
+    if instrument.max_market_qty is not None and qty > instrument.max_market_qty:
+        raise Refused(
+            f"above_max_qty: {plain(qty)} {instrument.base}, {instrument.id} takes at most"
+            f" {plain(instrument.max_market_qty)} in a market order"
+        )
+    held = qty
+    if instrument.id.market is Market.SPOT:
+        held = instrument.floor_qty(qty * (ONE - _fee_rate(config, instrument)))
+    needed = MIN_NOTIONAL_MARGIN * instrument.min_notional
+    if held < instrument.min_qty or held * stop < needed:
+        raise Refused(
+            f"below_min_notional: worth {plain(held * stop)} {instrument.quote} at its stop, at"
+            f" least {plain(needed)} is needed so that it can be closed there"
+        )
+
+
+def _check_liquidation(
+    config: GuardConfig, instrument: Instrument, side: Side, price: Decimal, stop: Decimal | None
+) -> None:
+    if instrument.id.market is not Market.LINEAR or stop is None:
+        return
+    liquidation = liquidation_price(config, side, price)
+    if (stop - liquidation) * side.sign < LIQUIDATION_MARGIN * price:
+        raise Refused(
+            f"stop_beyond_liquidation: the stop {plain(stop)} must lie before the liquidation"
+            f" price, about {plain(instrument.floor_price(liquidation))} at LEVERAGE"
+            f" {plain(config.leverage)}"
+        )
+
+
+def liquidation_price(config: GuardConfig, side: Side, entry_price: Decimal) -> Decimal:
+    """Isolated-margin estimate: entry x (1 -/+ (1 / leverage - maintenance margin))."""
+    room = ONE / config.leverage - config.maintenance_margin
+    return entry_price * (ONE - side.sign * room)
+
+
+def _check_funds(state: State, instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:
+    notional = qty * price
+    needed = notional
+    if instrument.id.market is Market.LINEAR:
+        rate = _fee_rate(state.config, instrument)
+        needed = notional / state.config.leverage + notional * rate
+    free = state.free(instrument.id.venue, instrument.quote)
+    if needed > free:
+        raise Refused(
+            f"insufficient_balance: needs {plain(instrument.ceil_price(needed))}"
+            f" {instrument.quote}, {plain(free)} is free on {instrument.id.venue}"
+        )
+    return needed

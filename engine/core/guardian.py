@@ -1,0 +1,232 @@
+"""The guardian: one event in, what is to be done out. No I/O, no clock, no randomness, no logs.
+
+``handle`` is the only way in. A tick that nothing waits for costs a dictionary look-up and two
+float comparisons. Everything else is a step: handlers change ``State`` and collect effects.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.core.book import Key
+from engine.core.closing import on_close_requested, on_trigger, retry_exits
+from engine.core.entries import drop_waiting, expire_waiting, on_signal, retry_waiting
+from engine.core.orders import (
+    ask_overdue,
+    on_funding,
+    on_order_filled,
+    on_order_sent,
+    on_order_updated,
+)
+from engine.core.recovery import on_order_looked_up, on_started
+from engine.core.state import GuardConfig, MarketView, State, Trigger
+from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
+from engine.model.events import (
+    BalancesReported,
+    BotSwitched,
+    ClockAdvanced,
+    CloseRequested,
+    Event,
+    FeedLost,
+    FeedResumed,
+    FundingPaid,
+    OrderFilled,
+    OrderLookedUp,
+    OrderSent,
+    OrderUpdated,
+    SignalReceived,
+    Started,
+)
+from engine.model.instrument import InstrumentId
+from engine.model.money import exact
+from engine.model.order import Order
+from engine.model.position import GuardStatus, Position
+from engine.model.ticks import MarkTick, QuoteTick, TradeTick
+
+
+class Guardian:
+    """Guards positions. Not thread-safe: the flow is its only caller."""
+
+    def __init__(self, config: GuardConfig) -> None:
+        self._state = State(config)
+        self._on_tick: dict[type, Callable[[Any], Effects]] = {
+            TradeTick: self._on_trade,
+            QuoteTick: self._on_quote,
+            MarkTick: self._on_mark,
+        }
+        self._steps: dict[type, Callable[[State, Any], None]] = {
+            Started: on_started,
+            SignalReceived: on_signal,
+            CloseRequested: on_close_requested,
+            BotSwitched: _on_bot_switched,
+            OrderSent: on_order_sent,
+            OrderUpdated: on_order_updated,
+            OrderLookedUp: on_order_looked_up,
+            OrderFilled: on_order_filled,
+            FundingPaid: _on_funding,
+            BalancesReported: _on_balances,
+            FeedLost: _on_feed_lost,
+            FeedResumed: _on_feed_resumed,
+            ClockAdvanced: _on_clock,
+        }
+
+    # Views
+
+    @property
+    def accepting(self) -> bool:
+        return self._state.accepting
+
+    @property
+    def since_ns(self) -> int:
+        """When the acceptance of entries last changed; UTC ns since the epoch, 0 never."""
+        return self._state.since_ns
+
+    def position(self, position_id: str) -> Position | None:
+        """Return an active position with its current price, else None."""
+        position = self._state.positions.get(position_id)
+        return None if position is None else self._priced(position)
+
+    def positions(self) -> Sequence[Position]:
+        """Return the active positions with their current prices."""
+        return [self._priced(position) for position in self._state.positions.values()]
+
+    def orders_in_flight(self) -> Sequence[Order]:
+        """Return orders that are not final."""
+        return list(self._state.orders.values())
+
+    def price(self, instrument: InstrumentId) -> Decimal | None:
+        """Return the latest trade price (else the mid) of a watched instrument, else None."""
+        view = self._state.markets.get(instrument)
+        return None if view is None else view.current(self._state.config.trigger)
+
+    def blind(self) -> Sequence[InstrumentId]:
+        """Return the instruments whose prices do not arrive."""
+        return sorted(self._state.blind)
+
+    def _priced(self, position: Position) -> Position:
+        view = self._state.markets[position.instrument.id]
+        return replace(position, current_price=view.current(position.trigger))
+
+    # Events
+
+    def handle(self, event: Event) -> Effects:
+        """Take one event and return what is to be done, records before commands.
+
+        Raises:
+            InvariantBroken: our own books contradict themselves.
+        """
+        kind = type(event)
+        on_tick = self._on_tick.get(kind)
+        if on_tick is not None:
+            return on_tick(event)
+        state = self._state
+        at_ns = getattr(event, "at_ns", 0)
+        state.at_ns = max(state.at_ns, at_ns)
+        self._steps[kind](state, event)
+        return state.take_effects()
+
+    def _on_trade(self, tick: TradeTick) -> Effects:
+        view = self._state.markets.get(tick.instrument)
+        if view is None:
+            return NOTHING
+        view.last = price = tick.price
+        reached = view.book.last.reached(price)
+        if reached is None and not view.waiting:
+            return NOTHING
+        return self._act(view, [(key, price) for key in reached or ()], tick.received_ns)
+
+    def _on_mark(self, tick: MarkTick) -> Effects:
+        view = self._state.markets.get(tick.instrument)
+        if view is None:
+            return NOTHING
+        view.mark = price = tick.mark
+        reached = view.book.mark.reached(price)
+        if reached is None:
+            return NOTHING
+        return self._act(view, [(key, price) for key in reached], tick.received_ns)
+
+    def _on_quote(self, tick: QuoteTick) -> Effects:
+        """Longs close at the bid and are compared with it, shorts with the ask."""
+        view = self._state.markets.get(tick.instrument)
+        if view is None:
+            return NOTHING
+        view.bid, view.ask = tick.bid, tick.ask
+        bids, asks = view.book.bid.reached(tick.bid), view.book.ask.reached(tick.ask)
+        if bids is None and asks is None and not view.waiting:
+            return NOTHING
+        reached = [(key, tick.bid) for key in bids or ()]
+        reached += [(key, tick.ask) for key in asks or ()]
+        return self._act(view, reached, tick.received_ns)
+
+    def _act(self, view: MarketView, reached: list[tuple[Key, float]], received_ns: int) -> Effects:
+        state = self._state
+        for (position_id, reason), price in reached:
+            position = state.positions[position_id]
+            on_trigger(state, position, Trigger(reason, exact(price), received_ns))
+        if view.waiting:
+            instrument = view.instrument.id
+            waits = [w for w in state.waiting.values() if w.signal.instrument.id == instrument]
+            retry_waiting(state, waits)
+        return state.take_effects()
+
+
+def _on_bot_switched(state: State, event: BotSwitched) -> None:
+    """Stopping stops entries, also those still waiting for a price; never the guard."""
+    if state.accepting == event.accepting:
+        return
+    state.accepting, state.since_ns = event.accepting, event.at_ns
+    state.save(SaveBot(event.accepting, event.at_ns))
+    kind = "bot.started" if event.accepting else "bot.stopped"
+    state.log(kind, event.actor)
+    state.notify(kind)
+    if not event.accepting:
+        for entry in list(state.waiting.values()):
+            drop_waiting(state, entry, "bot_stopped: the bot was stopped before the entry was made")
+
+
+def _on_funding(state: State, event: FundingPaid) -> None:
+    state.at_ns = max(state.at_ns, event.time_ns)
+    on_funding(state, event)
+
+
+def _on_balances(state: State, event: BalancesReported) -> None:
+    for balance in event.balances:
+        key = (balance.venue, balance.asset)
+        if state.balances.get(key) != balance:
+            state.balances[key] = balance
+            state.save(SaveBalance(balance, event.at_ns))
+
+
+def _on_feed_lost(state: State, event: FeedLost) -> None:
+    _mark_blind(state, event.instruments, blind=True, cause=event.cause)
+
+
+def _on_feed_resumed(state: State, event: FeedResumed) -> None:
+    _mark_blind(state, event.instruments, blind=False, cause="")
+
+
+def _mark_blind(
+    state: State, instruments: tuple[InstrumentId, ...], *, blind: bool, cause: str
+) -> None:
+    changed = [i for i in instruments if i in state.markets and (i in state.blind) is not blind]
+    if not changed:
+        return
+    (state.blind.update if blind else state.blind.difference_update)(changed)
+    before, after = GuardStatus.ARMED, GuardStatus.BLIND
+    if not blind:
+        before, after = after, before
+    for position in list(state.positions.values()):
+        if position.instrument.id in changed and position.guard is before:
+            state.put_position(replace(position, guard=after))
+    kind = "feed.lost" if blind else "feed.resumed"
+    names = [str(instrument) for instrument in changed]
+    state.log(kind, instruments=names, cause=cause)
+    state.notify(kind, instruments=names, cause=cause)
+
+
+def _on_clock(state: State, event: ClockAdvanced) -> None:
+    expire_waiting(state)
+    ask_overdue(state)
+    retry_exits(state)

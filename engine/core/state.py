@@ -1,0 +1,252 @@
+"""What the guardian knows: one object, changed only by the guardian's own steps.
+
+A step collects what it wants done in ``State``: entities that it touched are saved once, in their
+last form, when the step ends, in an order that respects the ledger's references.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from engine.core.book import InstrumentBook
+from engine.model.effects import (
+    AppendEvent,
+    Command,
+    Effect,
+    Effects,
+    Record,
+    SaveOrder,
+    SavePosition,
+    SaveSignal,
+    SendNotice,
+    Unwatch,
+    Watch,
+)
+from engine.model.events import Balance
+from engine.model.exits import ExitReason, Limit
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.money import ZERO, exact
+from engine.model.order import Order, OrderSide
+from engine.model.position import Position
+from engine.model.signal import Outcome, Signal, SignalRecord
+from engine.model.ticks import PriceSource
+
+GUARD = "guard"
+"""Actor of what the guardian does by itself."""
+
+
+class GuardConfig(Struct, frozen=True):
+    """Settings of the guardian.
+
+    Attributes:
+        position_size: quote notional of an entry that states no size.
+        fee_rates: taker fee as a fraction, per venue and market.
+        maintenance_margin: fraction of notional below which the venue liquidates.
+    """
+
+    take_profit: Limit
+    stop_loss: Limit
+    position_size: Decimal
+    fee_rates: dict[tuple[str, Market], Decimal]
+    trigger: PriceSource = PriceSource.LAST
+    leverage: Decimal = Decimal(1)
+    maintenance_margin: Decimal = Decimal("0.005")
+    max_entry_deviation_percent: Decimal = Decimal(1)
+    signal_max_age_ns: int = 60_000_000_000
+    price_wait_ns: int = 10_000_000_000
+    close_on_opposite: bool = True
+    max_open_positions: int = 10
+
+
+@dataclass(slots=True)
+class MarketView:
+    """Prices of one watched instrument, and its part of the book."""
+
+    instrument: Instrument
+    book: InstrumentBook = field(default_factory=InstrumentBook)
+    last: float | None = None
+    bid: float | None = None
+    ask: float | None = None
+    mark: float | None = None
+    received_ns: int = 0
+    waiting: int = 0
+    """Entries that wait for a price of this instrument."""
+
+    def entry_price(self, side: OrderSide) -> Decimal | None:
+        """The price an entry would meet now: the far touch, else the last trade; None unknown."""
+        touch = self.ask if side is OrderSide.BUY else self.bid
+        price = touch if touch is not None else self.last
+        return None if price is None else exact(price)
+
+    def current(self, source: PriceSource) -> Decimal | None:
+        """The price to show and to value with: mark if that is the source, else last or mid."""
+        if source is PriceSource.MARK and self.mark is not None:
+            return exact(self.mark)
+        if self.last is not None:
+            return exact(self.last)
+        if self.bid is not None and self.ask is not None:
+            return (exact(self.bid) + exact(self.ask)) / 2
+        return None
+
+
+class Waiting(Struct, frozen=True):
+    """An entry that waits for the first price of its instrument."""
+
+    signal: Signal
+    position_id: str
+    deadline_ns: int
+
+
+class Trigger(Struct, frozen=True):
+    """A limit that a price reached."""
+
+    reason: ExitReason
+    price: Decimal
+    received_ns: int
+
+
+class Retry(Struct, frozen=True):
+    """When an exit that was refused is tried again, and how often it was refused in a row."""
+
+    due_ns: int
+    refusals: int
+
+
+class Asking(Struct, frozen=True):
+    """When an order in flight is asked for, and how long the pause after that is."""
+
+    due_ns: int
+    pause_ns: int
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the guardian remembers. Keys of ``booked`` are (client order id, trade id)."""
+
+    config: GuardConfig
+    accepting: bool = True
+    since_ns: int = 0
+    at_ns: int = 0
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    signals: dict[str, SignalRecord] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    balances: dict[tuple[str, str], Balance] = field(default_factory=dict)
+    markets: dict[InstrumentId, MarketView] = field(default_factory=dict)
+    booked: set[tuple[str, str]] = field(default_factory=set)
+    resolving: dict[str, set[str]] = field(default_factory=dict)
+    deferred: dict[str, Trigger] = field(default_factory=dict)
+    retries: dict[str, Retry] = field(default_factory=dict)
+    asking: dict[str, Asking] = field(default_factory=dict)
+    reserved: dict[str, Decimal] = field(default_factory=dict)
+    blind: set[InstrumentId] = field(default_factory=set)
+    last_close_ns: dict[InstrumentId, int] = field(default_factory=dict)
+    _dirty_signals: dict[str, None] = field(default_factory=dict)
+    _dirty_positions: dict[str, Position] = field(default_factory=dict)
+    _dirty_orders: dict[str, Order] = field(default_factory=dict)
+    _records: list[Record] = field(default_factory=list)
+    _commands: list[Command] = field(default_factory=list)
+
+    # Reading
+
+    def active_on(self, instrument: InstrumentId) -> list[Position]:
+        """Active positions of an instrument, oldest first."""
+        found = [p for p in self.positions.values() if p.instrument.id == instrument]
+        return sorted(found, key=lambda position: (position.created_at_ns, position.id))
+
+    def orders_of(self, position_id: str) -> list[Order]:
+        """Orders of a position that are not final."""
+        return [order for order in self.orders.values() if order.position_id == position_id]
+
+    def free(self, venue: str, asset: str) -> Decimal:
+        """Free balance less what entries that are not final yet may take."""
+        balance = self.balances.get((venue, asset))
+        if balance is None:
+            return ZERO
+        orders = (self.orders.get(key) for key in self.reserved)
+        taken = sum(
+            (
+                self.reserved[order.client_order_id]
+                for order in orders
+                if order is not None
+                and (order.instrument.id.venue, order.instrument.quote) == (venue, asset)
+            ),
+            ZERO,
+        )
+        return balance.free - taken
+
+    # Writing
+
+    def put_position(self, position: Position) -> Position:
+        """Store a position's new form; it is saved when the step ends."""
+        self._dirty_positions[position.id] = position
+        if position.is_active:
+            self.positions[position.id] = position
+        else:
+            self.positions.pop(position.id, None)
+        return position
+
+    def put_order(self, order: Order) -> Order:
+        """Store an order's new form; final ones leave the working set."""
+        self._dirty_orders[order.client_order_id] = order
+        if order.is_final:
+            self.orders.pop(order.client_order_id, None)
+            self.asking.pop(order.client_order_id, None)
+            self.reserved.pop(order.client_order_id, None)
+        else:
+            self.orders[order.client_order_id] = order
+        return order
+
+    def put_signal(self, record: SignalRecord) -> None:
+        """Store a signal's new outcome; settled ones leave the working set."""
+        self.signals[record.signal.id] = record
+        self._dirty_signals[record.signal.id] = None
+
+    def save(self, record: Record) -> None:
+        self._records.append(record)
+
+    def command(self, command: Command) -> None:
+        self._commands.append(command)
+
+    def log(self, kind: str, actor: str = GUARD, **data: Any) -> None:
+        """Add a line to the event log."""
+        self.save(AppendEvent(kind, actor, self.at_ns, data))
+
+    def notify(self, kind: str, **data: Any) -> None:
+        """Tell the owner."""
+        self.save(SendNotice(kind, self.at_ns, data))
+
+    def watch(self, instrument: Instrument) -> MarketView:
+        """Return the instrument's view, asking for its prices if nobody did yet."""
+        view = self.markets.get(instrument.id)
+        if view is None:
+            view = self.markets[instrument.id] = MarketView(instrument)
+            self.command(Watch(instrument))
+        return view
+
+    def unwatch_unused(self, instrument: InstrumentId) -> None:
+        """Stop watching an instrument that no position and no waiting entry needs."""
+        view = self.markets.get(instrument)
+        if view is None or view.waiting or self.active_on(instrument):
+            return
+        del self.markets[instrument]
+        self.blind.discard(instrument)
+        self.command(Unwatch(instrument))
+
+    def take_effects(self) -> Effects:
+        """Return what the step collected, records first, and forget it."""
+        records: list[Effect] = [SaveSignal(self.signals[key]) for key in self._dirty_signals]
+        records += [SavePosition(position) for position in self._dirty_positions.values()]
+        records += [SaveOrder(order) for order in self._dirty_orders.values()]
+        effects = (*records, *self._records, *self._commands)
+        for key in self._dirty_signals:
+            if self.signals[key].outcome is not Outcome.PENDING:
+                del self.signals[key]
+        self._dirty_signals.clear()
+        self._dirty_positions.clear()
+        self._dirty_orders.clear()
+        self._records.clear()
+        self._commands.clear()
+        return effects

@@ -1,0 +1,249 @@
+"""The way of an event: one writer, one journal, commands in their order.
+
+``Flow.handle`` is the only caller of the guardian and runs on the event loop, so feeds, brokers and
+request handlers never change the book at the same time. Prices come in by the same call, in the
+order the venue sent them: no queue stands between a frame and the book, so there is nothing to
+overflow on that path (feeds conflate only inside one frame, and keep its extremes).
+
+Records go to the journal, a queue with one consumer that commits what has gathered in one
+transaction in a worker thread. Commands that may only follow their commit (entries) wait in the same
+queue. The queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait, ``handle_durably``
+refuses new work with ``Retryable``; closes and fills are never refused or dropped.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+
+from engine.core.guardian import Guardian
+from engine.model.effects import (
+    RECORD_TYPES,
+    AppendEvent,
+    Command,
+    Effect,
+    LookUpOrder,
+    Record,
+    SaveSignal,
+    SubmitOrder,
+    Unwatch,
+    Watch,
+)
+from engine.model.errors import Retryable
+from engine.model.events import ClockAdvanced, Event
+from engine.model.instrument import InstrumentId
+from engine.model.position import Position
+from engine.model.signal import SignalRecord
+from engine.model.ticks import Tick
+from engine.ports import Broker, Clock, Feed, Ledger
+
+JOURNAL_LIMIT = 10_000
+CLOCK_PERIOD_S = 0.1
+COMMIT_RETRY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Step:
+    """One step's records, the commands that wait for their commit, and who waits for it."""
+
+    records: Sequence[Record]
+    commands: Sequence[Command] = ()
+    done: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True)
+class _Journal:
+    steps: deque[_Step] = field(default_factory=deque)
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    error: str | None = None
+
+
+class Flow:
+    """Hands events to the guardian and its effects to the adapters."""
+
+    def __init__(
+        self,
+        guardian: Guardian,
+        ledger: Ledger,
+        clock: Clock,
+        brokers: Mapping[str, Broker],
+        feeds: Mapping[str, Feed],
+    ) -> None:
+        self._guardian = guardian
+        self._ledger = ledger
+        self._clock = clock
+        self._brokers = brokers
+        self._feeds = feeds
+        self._journal = _Journal()
+        self._started = False
+        self._act: dict[type, Callable[[Command], None]] = {
+            SubmitOrder: self._submit,
+            LookUpOrder: self._look_up,
+            Watch: self._watch,
+            Unwatch: self._unwatch,
+        }
+
+    # Views
+
+    @property
+    def accepting(self) -> bool:
+        return self._guardian.accepting
+
+    @property
+    def since_ns(self) -> int:
+        return self._guardian.since_ns
+
+    def position(self, position_id: str) -> Position | None:
+        return self._guardian.position(position_id)
+
+    def positions(self) -> Sequence[Position]:
+        return self._guardian.positions()
+
+    def price(self, instrument: InstrumentId) -> Decimal | None:
+        return self._guardian.price(instrument)
+
+    def problems(self) -> list[str]:
+        """Return why the guard is not complete; empty when it is."""
+        found = [] if self._started else ["starting: the ledger is being read"]
+        found += [f"no prices: {instrument}" for instrument in self._guardian.blind()]
+        if self._journal.error:
+            found.append(f"storage: {self._journal.error}")
+        return found
+
+    # Events
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take a price. Returns before anything slow happens."""
+        effects = self._guardian.handle(tick)
+        if effects:
+            self._carry_out(effects, None)
+
+    def handle(self, event: Event) -> None:
+        """Take any event; its records are committed later, in order."""
+        effects = self._guardian.handle(event)
+        if effects:
+            self._carry_out(effects, None)
+
+    async def handle_durably(self, event: Event) -> None:
+        """Take an event and return after the commit of its step.
+
+        Raises:
+            Retryable: the journal is full or storage refuses; nothing was done.
+        """
+        self._check_journal()
+        await self._durably(self._guardian.handle(event))
+
+    async def record(self, event: AppendEvent) -> None:
+        """Add a line to the event log and return after its commit.
+
+        Raises:
+            Retryable: the journal is full or storage refuses.
+        """
+        self._check_journal()
+        await self._durably((event,))
+
+    async def record_signal(self, record: SignalRecord, event: AppendEvent) -> None:
+        """Write a signal whose outcome is known without the guardian; returns after the commit.
+
+        Raises:
+            Retryable: the journal is full or storage refuses.
+        """
+        self._check_journal()
+        await self._durably((SaveSignal(record), event))
+
+    async def _durably(self, effects: Sequence[Effect]) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self._carry_out(effects, done)
+        await done
+
+    def _check_journal(self) -> None:
+        if self._journal.error or len(self._journal.steps) >= JOURNAL_LIMIT:
+            raise Retryable(f"storage takes nothing now: {self._journal.error or 'journal full'}")
+
+    def _carry_out(self, effects: Sequence[Effect], done: asyncio.Future[None] | None) -> None:
+        """Send what may go at once, then queue the records with what has to follow them."""
+        records, later = [], []
+        for effect in effects:
+            if isinstance(effect, RECORD_TYPES):
+                records.append(effect)
+            elif isinstance(effect, SubmitOrder) and effect.after_commit:
+                later.append(effect)
+            else:
+                self._act[type(effect)](effect)
+        if records or later or done is not None:
+            self._journal.steps.append(_Step(records, later, done))
+            self._journal.filled.set()
+
+    # Commands
+
+    def _submit(self, command: Command) -> None:
+        assert isinstance(command, SubmitOrder)
+        self._brokers[command.order.instrument.id.venue].submit(command.order)
+
+    def _look_up(self, command: Command) -> None:
+        assert isinstance(command, LookUpOrder)
+        self._brokers[command.order.instrument.id.venue].look_up(command.order)
+
+    def _watch(self, command: Command) -> None:
+        assert isinstance(command, Watch)
+        self._feeds[command.instrument.id.venue].watch(command.instrument)
+
+    def _unwatch(self, command: Command) -> None:
+        assert isinstance(command, Unwatch)
+        self._feeds[command.instrument.venue].unwatch(command.instrument)
+
+    # Running
+
+    async def start(self) -> None:
+        """Read the ledger and begin recovery. Call once, before ``run``."""
+        started = await asyncio.to_thread(self._ledger.load, self._clock.now_ns())
+        self._started = True
+        self.handle(started)
+
+    async def run(self) -> None:
+        """Write the journal and tell the time until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write_journal(), name="journal")
+            tasks.create_task(self._tell_time(), name="clock")
+
+    async def drain(self) -> None:
+        """Commit everything that waits in the journal; for an orderly stop, after ``run`` ended."""
+        while self._journal.steps:
+            await self._commit_batch()
+
+    async def _tell_time(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_PERIOD_S)
+            self.handle(ClockAdvanced(self._clock.now_ns()))
+
+    async def _write_journal(self) -> None:
+        while True:
+            await self._journal.filled.wait()
+            try:
+                await asyncio.shield(asyncio.ensure_future(self._commit_batch()))
+            except Retryable as error:
+                self._journal.error = str(error)
+                log.error("journal.commit_failed", error=str(error))
+                await asyncio.sleep(COMMIT_RETRY_S)
+
+    async def _commit_batch(self) -> None:
+        """Commit what has gathered, in one transaction, then let go what waited for it."""
+        journal = self._journal
+        batch = list(journal.steps)
+        records = [record for step in batch for record in step.records]
+        if records:
+            await asyncio.to_thread(self._ledger.commit, records)
+        journal.error = None
+        for step in batch:
+            journal.steps.popleft()
+            for command in step.commands:
+                self._act[type(command)](command)
+            if step.done is not None and not step.done.done():
+                step.done.set_result(None)
+        if not journal.steps:
+            journal.filled.clear()
