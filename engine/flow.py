@@ -6,14 +6,15 @@ order the venue sent them: no queue stands between a frame and the book, so ther
 overflow on that path (feeds conflate only inside one frame, and keep its extremes).
 
 Records go to the journal, a queue with one consumer that commits what has gathered in one
-transaction in a worker thread. Commands that may only follow their commit (entries) wait in the same
-queue. The queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait, ``handle_durably``
-refuses new work with ``Retryable``; closes and fills are never refused or dropped.
+transaction in a worker thread. Commands that may only follow their commit (entries) wait in the
+same queue. The queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait,
+``handle_durably`` refuses new work with ``Retryable``; closes and fills are never refused or
+dropped.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -80,13 +81,8 @@ class Flow:
         self._brokers = brokers
         self._feeds = feeds
         self._journal = _Journal()
+        self._committing: asyncio.Task[None] | None = None
         self._started = False
-        self._act: dict[type, Callable[[Command], None]] = {
-            SubmitOrder: self._submit,
-            LookUpOrder: self._look_up,
-            Watch: self._watch,
-            Unwatch: self._unwatch,
-        }
 
     # Views
 
@@ -174,28 +170,23 @@ class Flow:
             elif isinstance(effect, SubmitOrder) and effect.after_commit:
                 later.append(effect)
             else:
-                self._act[type(effect)](effect)
+                self._act(effect)
         if records or later or done is not None:
             self._journal.steps.append(_Step(records, later, done))
             self._journal.filled.set()
 
     # Commands
 
-    def _submit(self, command: Command) -> None:
-        assert isinstance(command, SubmitOrder)
-        self._brokers[command.order.instrument.id.venue].submit(command.order)
-
-    def _look_up(self, command: Command) -> None:
-        assert isinstance(command, LookUpOrder)
-        self._brokers[command.order.instrument.id.venue].look_up(command.order)
-
-    def _watch(self, command: Command) -> None:
-        assert isinstance(command, Watch)
-        self._feeds[command.instrument.id.venue].watch(command.instrument)
-
-    def _unwatch(self, command: Command) -> None:
-        assert isinstance(command, Unwatch)
-        self._feeds[command.instrument.venue].unwatch(command.instrument)
+    def _act(self, command: Effect) -> None:
+        match command:
+            case SubmitOrder(order=order):
+                self._brokers[order.instrument.id.venue].submit(order)
+            case LookUpOrder(order=order):
+                self._brokers[order.instrument.id.venue].look_up(order)
+            case Watch(instrument=instrument):
+                self._feeds[instrument.id.venue].watch(instrument)
+            case Unwatch(instrument=instrument_id):
+                self._feeds[instrument_id.venue].unwatch(instrument_id)
 
     # Running
 
@@ -213,6 +204,8 @@ class Flow:
 
     async def drain(self) -> None:
         """Commit everything that waits in the journal; for an orderly stop, after ``run`` ended."""
+        if self._committing is not None:
+            await asyncio.wait({self._committing})
         while self._journal.steps:
             await self._commit_batch()
 
@@ -225,7 +218,9 @@ class Flow:
         while True:
             await self._journal.filled.wait()
             try:
-                await asyncio.shield(asyncio.ensure_future(self._commit_batch()))
+                # A cancellation must not leave a commit whose outcome nobody reads.
+                self._committing = asyncio.create_task(self._commit_batch(), name="commit")
+                await asyncio.shield(self._committing)
             except Retryable as error:
                 self._journal.error = str(error)
                 log.error("journal.commit_failed", error=str(error))
@@ -242,7 +237,7 @@ class Flow:
         for step in batch:
             journal.steps.popleft()
             for command in step.commands:
-                self._act[type(command)](command)
+                self._act(command)
             if step.done is not None and not step.done.done():
                 step.done.set_result(None)
         if not journal.steps:

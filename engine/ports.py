@@ -1,4 +1,4 @@
-"""What the core needs from outside, as protocols. Adapters implement them; ``api.main`` wires them."""
+"""What the core needs from outside, as protocols. Adapters implement, ``api.main`` wires them."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -6,6 +6,7 @@ requests come to one net close.
 """
 
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -308,7 +309,7 @@ def finish(state: State, position: Position) -> None:
 
 
 def _tell_closed(state: State, position: Position) -> None:
-    data = {
+    data: dict[str, Any] = {
         "position_id": position.id,
         "instrument": str(position.instrument.id),
         "reason": None if position.exit_reason is None else str(position.exit_reason),

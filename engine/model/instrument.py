@@ -48,7 +48,7 @@ class Instrument(Struct, frozen=True):
         qty_step: quantity step of market orders, in base asset.
         min_qty: smallest market order, in base asset.
         max_market_qty: largest market order, in base asset; None where the venue sets none.
-        min_notional: smallest order value, in quote asset (on linear reduce-only orders are exempt).
+        min_notional: smallest order value, in quote asset (reduce-only is exempt on linear).
         trading: False while the venue takes no orders for it.
     """
 
