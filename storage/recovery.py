@@ -1,0 +1,75 @@
+"""What a process that comes up reads of the ledger."""
+
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Select, select
+
+from engine.model.events import Balance, Started
+from engine.model.position import ACTIVE
+from engine.model.signal import Outcome
+from storage import rows
+from storage.tables import BALANCES, ORDERS, POSITIONS, SETTINGS, SIGNALS, TRADES
+
+ACCEPTING = "bot.accepting"
+"""Name of the row of ``settings`` that holds the bot's switch; ``at`` is since when."""
+
+_ACTIVE_IDS = select(POSITIONS.c.id).where(POSITIONS.c.status.in_(sorted(ACTIVE)))
+
+
+class BotState(Struct, frozen=True):
+    """Whether entries are accepted, and since when (UTC ns; 0: never switched)."""
+
+    accepting: bool
+    since_ns: int
+
+
+def read_started(connection: Connection, at_ns: int) -> Started:
+    """Read what ``SqlLedger.load`` promises."""
+    orders = select(ORDERS).where(ORDERS.c.position_id.in_(_ACTIVE_IDS)).order_by(ORDERS.c.id)
+    positions = (
+        select(POSITIONS)
+        .where(POSITIONS.c.status.in_(sorted(ACTIVE)))
+        .order_by(POSITIONS.c.created_at, POSITIONS.c.id)
+    )
+    signals = (
+        select(SIGNALS)
+        .where(SIGNALS.c.outcome == Outcome.PENDING)
+        .order_by(SIGNALS.c.received_at, SIGNALS.c.id)
+    )
+    bot = read_bot_state(connection)
+    return Started(
+        at_ns=at_ns,
+        accepting=bot.accepting,
+        since_ns=bot.since_ns,
+        positions=tuple(map(rows.position_struct, _rows(connection, positions))),
+        orders=tuple(map(rows.order_struct, _rows(connection, orders))),
+        signals=tuple(map(rows.signal_record, _rows(connection, signals))),
+        balances=read_balances(connection),
+        booked=_booked(connection),
+    )
+
+
+def read_bot_state(connection: Connection) -> BotState:
+    """Read the bot's switch; a fresh install accepts."""
+    row = connection.execute(
+        select(SETTINGS.c.value, SETTINGS.c.at).where(SETTINGS.c.name == ACCEPTING)
+    ).one_or_none()
+    return BotState(True, 0) if row is None else BotState(row.value, row.at)
+
+
+def read_balances(connection: Connection) -> tuple[Balance, ...]:
+    """Read all balances as last reported, by venue and asset."""
+    statement = select(BALANCES).order_by(BALANCES.c.venue, BALANCES.c.asset)
+    return tuple(map(rows.balance_struct, _rows(connection, statement)))
+
+
+def _booked(connection: Connection) -> frozenset[tuple[str, str]]:
+    trades = select(TRADES.c.booked_for, TRADES.c.venue_trade_id).where(
+        TRADES.c.position_id.in_(_ACTIVE_IDS)
+    )
+    return frozenset((key, trade) for key, trade in connection.execute(trades))
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> Any:
+    return connection.execute(statement).mappings()
