@@ -1,0 +1,111 @@
+"""A venue's live prices: one or two sessions a market behind the port ``Feed``."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.ports import Clock, FeedSink, TickSink
+from engine.venues.channel import Channel, Counters
+from engine.venues.dialect import Dialect
+from engine.venues.liveness import Liveness
+from engine.venues.stream import Session, Timings
+from engine.venues.transport import Connector
+
+CHECKS_PER_DEADLINE = 8
+
+
+class Endpoint(NamedTuple):
+    """One kind of connection and the address it is opened at."""
+
+    dialect: Dialect
+    url: str
+
+
+class StreamFeed:
+    """Implements ``engine.ports.Feed`` over the sessions of a venue.
+
+    Attributes:
+        counters: frames and ticks dropped, by reason and kind; only ever grows.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        endpoints: Mapping[Market, Sequence[Endpoint]],
+        connector: Connector,
+        clock: Clock,
+        tick_sink: TickSink,
+        feed_sink: FeedSink,
+        stale_feed_seconds: float,
+        *,
+        rng: random.Random,
+        timings: Timings | None = None,
+    ) -> None:
+        self.venue = venue
+        self.counters = Counters()
+        self._tick_sink = tick_sink
+        self._liveness = Liveness(clock, feed_sink, stale_feed_seconds)
+        self._check_seconds = min(stale_feed_seconds / CHECKS_PER_DEADLINE, 0.5)
+        self._watched: dict[InstrumentId, list[Mapping[str, Channel]]] = {}
+        self._sessions: dict[Market, list[Session]] = {
+            market: [
+                Session(
+                    dialect,
+                    url,
+                    connector,
+                    clock,
+                    self._liveness,
+                    self.counters,
+                    rng,
+                    timings or Timings(),
+                )
+                for dialect, url in kinds
+            ]
+            for market, kinds in endpoints.items()
+        }
+
+    def watch(self, instrument: Instrument) -> None:
+        """Stream an instrument's prices from now on; returns at once, repeated calls are free."""
+        if instrument.id in self._watched:
+            return
+        sessions = self._sessions[instrument.id.market]
+        channels = [
+            session.dialect.channels(instrument.id, self._tick_sink, self.counters)
+            for session in sessions
+        ]
+        self._watched[instrument.id] = channels
+        self._liveness.add(instrument.id, [list(each.values()) for each in channels])
+        for session, each in zip(sessions, channels, strict=True):
+            session.watch(each)
+
+    def unwatch(self, instrument: InstrumentId) -> None:
+        """Stop streaming an instrument's prices; returns at once."""
+        channels = self._watched.pop(instrument, None)
+        if channels is None:
+            return
+        self._liveness.remove(instrument)
+        for session, each in zip(self._sessions[instrument.market], channels, strict=True):
+            session.unwatch(each)
+
+    def is_live(self, instrument: InstrumentId) -> bool:
+        """Tell whether an instrument's prices arrive (False while unwatched, awaited or stale)."""
+        return self._liveness.is_live(instrument)
+
+    def age_seconds(self, instrument: InstrumentId) -> float | None:
+        """Local time since an instrument's venue time or sequence last rose; None before that."""
+        return self._liveness.age_seconds(instrument)
+
+    async def run(self) -> None:
+        """Keep the streams alive until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for sessions in self._sessions.values():
+                for session in sessions:
+                    group.create_task(session.run())
+            group.create_task(self._check())
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            self._liveness.check()

@@ -1,0 +1,179 @@
+"""Where the venues are, and how their adapters are built from plain addresses.
+
+The hosts are those of the venues' documentation; every address can be replaced by the setting named
+in the comment beside it. A trailing slash is ignored.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+import httpx
+
+from engine.model.errors import Misconfigured
+from engine.model.instrument import Market
+from engine.ports import Clock, FeedSink, Instruments, TickSink
+from engine.venues.binance import feed as binance_feed
+from engine.venues.binance.instruments import BinanceInstruments
+from engine.venues.bybit import feed as bybit_feed
+from engine.venues.bybit.instruments import BybitInstruments
+from engine.venues.feed import Endpoint, StreamFeed
+from engine.venues.stream import Timings
+from engine.venues.transport import Connector, WebsocketsConnector
+
+
+class Environment(StrEnum):
+    """The venue's worlds. Paper and live trading both use the mainnet."""
+
+    MAINNET = "mainnet"
+    TESTNET = "testnet"
+    DEMO = "demo"
+
+
+class _Addresses:
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = str(getattr(self, field.name)).rstrip("/")
+            object.__setattr__(self, field.name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class BybitUrls(_Addresses):
+    """Addresses of Bybit.
+
+    Attributes:
+        rest: before ``/v5``.
+        ws_public: ends in ``/v5/public``.
+        ws_private: whole.
+        rest_public: where public data is asked for; empty means ``rest``.
+    """
+
+    rest: str  # BYBIT_REST_URL
+    ws_public: str  # BYBIT_WS_PUBLIC_URL
+    ws_private: str  # BYBIT_WS_PRIVATE_URL
+    rest_public: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BinanceUrls(_Addresses):
+    """Addresses of Binance.
+
+    Attributes:
+        spot_rest: before ``/api``.
+        spot_ws: before ``/ws`` and ``/stream``.
+        spot_ws_api: whole.
+        usdm_rest: before ``/fapi``.
+        usdm_ws: before ``/public``, ``/market`` and ``/private``.
+    """
+
+    spot_rest: str  # BINANCE_SPOT_REST_URL
+    spot_ws: str  # BINANCE_SPOT_WS_URL
+    spot_ws_api: str  # BINANCE_SPOT_WS_API_URL
+    usdm_rest: str  # BINANCE_USDM_REST_URL
+    usdm_ws: str  # BINANCE_USDM_WS_URL
+
+
+VenueUrls = BybitUrls | BinanceUrls
+
+BYBIT_URLS: Mapping[Environment, BybitUrls] = {
+    Environment.MAINNET: BybitUrls(
+        rest="https://api.bybit.com",
+        ws_public="wss://stream.bybit.com/v5/public",
+        ws_private="wss://stream.bybit.com/v5/private",
+    ),
+    Environment.TESTNET: BybitUrls(
+        rest="https://api-testnet.bybit.com",
+        ws_public="wss://stream-testnet.bybit.com/v5/public",
+        ws_private="wss://stream-testnet.bybit.com/v5/private",
+    ),
+    # The demo environment has no public data of its own: it trades at mainnet prices.
+    Environment.DEMO: BybitUrls(
+        rest="https://api-demo.bybit.com",
+        ws_public="wss://stream.bybit.com/v5/public",
+        ws_private="wss://stream-demo.bybit.com/v5/private",
+        rest_public="https://api.bybit.com",
+    ),
+}
+
+BINANCE_URLS: Mapping[Environment, BinanceUrls] = {
+    Environment.MAINNET: BinanceUrls(
+        spot_rest="https://api.binance.com",
+        spot_ws="wss://stream.binance.com:9443",
+        spot_ws_api="wss://ws-api.binance.com/ws-api/v3",
+        usdm_rest="https://fapi.binance.com",
+        usdm_ws="wss://fstream.binance.com",
+    ),
+    Environment.TESTNET: BinanceUrls(
+        spot_rest="https://testnet.binance.vision",
+        spot_ws="wss://stream.testnet.binance.vision",
+        spot_ws_api="wss://ws-api.testnet.binance.vision/ws-api/v3",
+        usdm_rest="https://testnet.binancefuture.com",
+        usdm_ws="wss://fstream.binancefuture.com",
+    ),
+    Environment.DEMO: BinanceUrls(
+        spot_rest="https://demo-api.binance.com",
+        spot_ws="wss://demo-stream.binance.com",
+        spot_ws_api="wss://demo-ws-api.binance.com/ws-api/v3",
+        usdm_rest="https://demo-fapi.binance.com",
+        usdm_ws="wss://demo-fstream.binance.com",
+    ),
+}
+
+VENUES = ("bybit", "binance")
+
+
+def default_urls(venue: str, environment: Environment) -> VenueUrls:
+    """Return a venue's own hosts.
+
+    Raises:
+        Misconfigured: the venue is not known.
+    """
+    if venue == "bybit":
+        return BYBIT_URLS[environment]
+    if venue == "binance":
+        return BINANCE_URLS[environment]
+    raise Misconfigured(f"VENUES names {venue!r}; choose from {', '.join(VENUES)}")
+
+
+def build_feed(
+    venue: str,
+    urls: VenueUrls,
+    clock: Clock,
+    tick_sink: TickSink,
+    feed_sink: FeedSink,
+    stale_feed_seconds: float,
+    *,
+    connector: Connector | None = None,
+    rng: random.Random | None = None,
+    timings: Timings | None = None,
+) -> StreamFeed:
+    """Build a venue's feed. It opens no connection before its ``run`` and a first ``watch``.
+
+    ``rng`` jitters the pauses between connections; ``connector`` is the WebSocket library.
+    """
+    return StreamFeed(
+        venue,
+        _endpoints(urls),
+        connector or WebsocketsConnector(clock.monotonic_ns),
+        clock,
+        tick_sink,
+        feed_sink,
+        stale_feed_seconds,
+        rng=rng or random.SystemRandom(),
+        timings=timings,
+    )
+
+
+def build_instruments(venue: str, urls: VenueUrls, client: httpx.AsyncClient) -> Instruments:
+    """Build the source of a venue's instrument lists; the client stays the caller's to close."""
+    del venue
+    if isinstance(urls, BybitUrls):
+        return BybitInstruments(urls.rest_public or urls.rest, client)
+    return BinanceInstruments(urls.spot_rest, urls.usdm_rest, client)
+
+
+def _endpoints(urls: VenueUrls) -> Mapping[Market, Sequence[Endpoint]]:
+    if isinstance(urls, BybitUrls):
+        return bybit_feed.endpoints(urls.ws_public)
+    return binance_feed.endpoints(urls.spot_ws, urls.usdm_ws)
