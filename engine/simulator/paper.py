@@ -1,0 +1,123 @@
+"""The paper account as a broker: live prices, no money.
+
+Requests and prices reach the venue model at once, in memory. What they change is written to the
+account's own record in a worker thread, and only then told to us: like an exchange, it never
+answers with something that it could forget.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+
+import structlog
+
+from engine.clock import NS_PER_MS
+from engine.model.errors import Retryable
+from engine.model.events import OrderSent, VenuePosition
+from engine.model.order import Order
+from engine.model.ticks import Tick
+from engine.ports import BrokerEvent, BrokerSink, Clock
+from engine.simulator.matching import VenueModel, VenueRules
+from engine.simulator.paper_store import Changes, PaperStore, take_changes
+
+ADVANCE_PERIOD_S = 0.05
+WRITE_RETRY_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class PaperBroker:
+    """One venue's paper account, behind the broker port."""
+
+    def __init__(
+        self,
+        store: PaperStore,
+        rules: VenueRules,
+        opening: dict[str, Decimal],
+        clock: Clock,
+        sink: BrokerSink,
+    ) -> None:
+        self.venue = rules.venue
+        self._store = store
+        self._clock = clock
+        self._sink = sink
+        first_id = clock.now_ns() // NS_PER_MS * 1000
+        self._model: VenueModel = store.load(rules, opening, first_id, clock.monotonic_ns())
+        self._answers: deque[BrokerEvent] = deque()
+        self._wake = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
+
+    # The broker port
+
+    def submit(self, order: Order) -> None:
+        """Hand an order to the venue model at once."""
+        now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        self._answer([OrderSent(order.client_order_id, time_ns, now_ns)])
+        self._answer(self._model.submit(order, now_ns, time_ns))
+
+    def look_up(self, order: Order) -> None:
+        """Answer from the books as they are now, after what is told before it."""
+        self._answer([self._model.look_up(order.client_order_id, self._clock.now_ns())])
+
+    def positions(self) -> Sequence[VenuePosition]:
+        return self._model.venue_positions()
+
+    async def run(self) -> None:
+        """Tell balances, then write and tell what happens, until cancelled."""
+        self._answer([self._model.all_balances(self._clock.now_ns())])
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write(), name=f"paper.{self.venue}.write")
+            tasks.create_task(self._advance(), name=f"paper.{self.venue}.advance")
+
+    # Prices
+
+    def on_tick(self, tick: Tick) -> None:
+        """Let the venue model see a price, after the guard has."""
+        reports = self._model.on_tick(tick, self._clock.now_ns())
+        if reports:
+            self._answer(reports)
+
+    async def _advance(self) -> None:
+        while True:
+            await asyncio.sleep(ADVANCE_PERIOD_S)
+            if self._model.has_pending:
+                now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+                self._answer(self._model.advance(now_ns, time_ns))
+
+    # Answers
+
+    def _answer(self, reports: Sequence[BrokerEvent]) -> None:
+        self._answers.extend(reports)
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Write and tell what is left, for an orderly stop after ``run`` ended."""
+        if self._telling is not None:
+            await asyncio.wait({self._telling})
+        await self._tell()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            # A cancellation must not tear a batch: it is written and told whole.
+            self._telling = asyncio.create_task(self._tell(), name=f"paper.{self.venue}.tell")
+            await asyncio.shield(self._telling)
+
+    async def _tell(self) -> None:
+        self._wake.clear()
+        count = len(self._answers)
+        await self._keep(take_changes(self._model))
+        for _ in range(count):
+            self._sink(self._answers.popleft())
+
+    async def _keep(self, changes: Changes) -> None:
+        """Write a batch, as often as it takes: nothing is told before it is written."""
+        while True:
+            try:
+                await asyncio.to_thread(self._store.write, changes)
+            except Retryable as error:
+                log.error("paper.write_failed", venue=self.venue, error=str(error))
+                await asyncio.sleep(WRITE_RETRY_S)
+            else:
+                return
