@@ -34,10 +34,11 @@ def open_database(url: str, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     opened yet.
 
     Raises:
-        Misconfigured: not a URL, another database than SQLite, or SQLite without a file.
+        Misconfigured: not a URL, another database than SQLite, SQLite without a file, or a
+            directory that cannot be made.
     """
     path = _sqlite_file(url)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_directory(path.parent)
     engine = create_engine(URL.create("sqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
@@ -79,6 +80,16 @@ def _sqlite_file(url: str) -> Path:
     return Path(parsed.database)
 
 
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"the database's directory {path} cannot be made ({error.strerror}); "
+            "change DATA_DIR or DATABASE_URL"
+        ) from error
+
+
 @contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees one state of the database from its first read on.
@@ -88,7 +99,7 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
         Misconfigured: the schema is not there.
         InvariantBroken: the file is damaged.
     """
-    with _errors_translated(), engine.connect() as connection, connection.begin():
+    with _errors_translated(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
@@ -101,31 +112,31 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
         Misconfigured: the schema is not there.
         InvariantBroken: a key or foreign key is broken, or the file is damaged; nothing written.
     """
-    with _errors_translated(), engine.connect() as connection:
+    with _errors_translated(engine), engine.connect() as connection:
         connection.execution_options(**{_WRITES: True})
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def _errors_translated() -> Iterator[None]:
+def _errors_translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _translated(error) from error
+        raise _translated(error, f"database {engine.url.database}") from error
     except StatementError as error:
         raise InvariantBroken(f"a value cannot be stored: {error.orig}") from error
 
 
-def _translated(error: DBAPIError) -> TickguardError:
+def _translated(error: DBAPIError, name: str) -> TickguardError:
     cause = error.orig
     if isinstance(error, IntegrityError):
-        return InvariantBroken(f"the ledger refuses the record: {cause}")
+        return InvariantBroken(f"{name} refuses a record that breaks a key: {cause}")
     if not isinstance(error, OperationalError):
-        return InvariantBroken(f"the database is damaged or misused, restore a backup: {cause}")
+        return InvariantBroken(f"{name} is damaged or misused, restore a backup: {cause}")
     if getattr(cause, "sqlite_errorcode", None) == _SQLITE_ERROR:
-        return Misconfigured(f"the database lacks its schema, run tickguard db upgrade: {cause}")
-    return Retryable(f"the database did not answer: {cause}")
+        return Misconfigured(f"{name} lacks its schema, run tickguard db upgrade: {cause}")
+    return Retryable(f"{name} did not answer: {cause}")
 
 
 def upgrade(engine: Engine) -> None:

@@ -1,0 +1,121 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from msgspec.structs import replace
+from sqlalchemy import Table
+
+from engine.model.effects import SaveFill
+from engine.model.exits import Disarmed, Exits, Side
+from engine.model.order import Fill, Order
+from engine.model.position import Position
+from engine.model.signal import SignalRecord
+from storage import rows, tables
+from tests.storage.structs import (
+    fill,
+    fills,
+    order,
+    orders,
+    position,
+    positions,
+    signal,
+    signal_records,
+)
+
+
+@given(signal_records)
+def test_a_signal_is_rebuilt_from_its_columns(record: SignalRecord):
+    assert rows.signal_record(rows.signal_values(record)) == record
+
+
+@given(positions)
+def test_a_position_is_rebuilt_from_its_columns(struct: Position):
+    assert rows.position_struct(rows.position_values(struct)) == struct
+
+
+@given(orders)
+def test_an_order_is_rebuilt_from_its_columns(struct: Order):
+    assert rows.order_struct(rows.order_values(struct)) == struct
+
+
+@given(fills)
+def test_a_fill_is_rebuilt_from_its_columns(struct: Fill):
+    assert rows.fill_struct(rows.fill_values(SaveFill(struct, None))) == struct
+
+
+def test_the_monotonic_time_of_a_frame_is_not_kept():
+    kept = rows.order_struct(rows.order_values(order(trigger_received_ns=5)))
+    assert kept == order(trigger_received_ns=0)
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "extra"),
+    [
+        (tables.SIGNALS, rows.signal_values(SignalRecord(signal())), set()),
+        (tables.POSITIONS, rows.position_values(position()), set()),
+        (tables.ORDERS, rows.order_values(order()), set()),
+        (tables.TRADES, rows.fill_values(SaveFill(fill(), None)), {"order_id", "order_key"}),
+    ],
+    ids=lambda value: value.name if isinstance(value, Table) else "",
+)
+def test_every_field_has_its_column(table: Table, values: rows.Values, extra: set[str]):
+    serial = {"id"} if table in (tables.ORDERS, tables.TRADES) else set()
+    assert values.keys() ^ table.columns.keys() == serial | extra
+
+
+def test_derived_columns_are_computed_from_the_sums():
+    short = position(
+        side=Side.SHORT,
+        qty=Decimal(3),
+        entry_value=Decimal(300),
+        exit_qty=Decimal(1),
+        exit_value=Decimal(90),
+        fees=Decimal(2),
+        funding=Decimal("-0.5"),
+        current_price=Decimal(95),
+        take_profit=Decimal(80),
+        stop_loss=None,
+    )
+    values = rows.position_values(short)
+    assert values["qty_open"] == 2
+    assert values["entry_price"] == 100
+    assert values["exit_price"] == 90
+    assert values["realized_pnl"] == 10
+    assert values["unrealized_pnl"] == 10
+    assert values["net_pnl"] == Decimal("8.5")
+    assert values["quote"] == "USDT"
+    assert values["exits"] == [{"rule": "take_profit", "threshold": "80", "distance": "15"}]
+
+
+def test_what_is_undefined_is_null():
+    before_entry = position(
+        qty=Decimal(0),
+        entry_value=Decimal(0),
+        exits=Exits(Disarmed(), Disarmed()),
+        take_profit=None,
+        stop_loss=None,
+    )
+    values = rows.position_values(before_entry)
+    assert values["entry_price"] is None
+    assert values["exit_price"] is None
+    assert values["unrealized_pnl"] is None
+    assert values["exits"] == []
+
+
+def test_the_distance_of_an_exit_is_unknown_before_the_first_price():
+    lines = rows.exit_lines(position())
+    assert [line["distance"] for line in lines] == [None, None]
+
+
+def test_equal_bodies_have_equal_digests():
+    assert rows.body_digest("a") == rows.body_digest("a")
+    assert rows.body_digest("a") != rows.body_digest("b")
+    assert len(rows.body_digest("\u20ac")) == 64
+
+
+def test_a_fill_is_booked_for_its_order_or_else_its_position():
+    ours = rows.fill_values(SaveFill(fill(), position().id))
+    foreign = replace(fill(), client_order_id=None)
+    assert ours["booked_for"] == fill().client_order_id
+    assert rows.fill_values(SaveFill(foreign, position().id))["booked_for"] == position().id
+    assert rows.fill_values(SaveFill(foreign, None))["booked_for"] == ""
