@@ -1,0 +1,229 @@
+"""The composition root: builds the service from settings and runs it in one process.
+
+The parts form a structure of tasks: the server stops first, then the feeds, the accounts and last
+the journal, so that whatever was begun is written. A part that fails ends the process with an
+error: a guard that is half alive must not look alive.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import structlog
+import uvicorn
+from sqlalchemy import Engine
+
+from api.app import build_app
+from api.runtime import Runtime
+from api.wiring import PAPER_QUOTES, guard_config, venue_rules, venue_urls
+from engine.core.guardian import Guardian
+from engine.flow import Flow
+from engine.model.errors import Misconfigured
+from engine.model.ids import ID_BYTES, encode_id
+from engine.model.instrument import Market
+from engine.model.ticks import Tick
+from engine.ports import Broker, Clock, Feed, TickSink
+from engine.settings import Settings
+from engine.simulator.paper import PaperBroker
+from engine.simulator.paper_store import PaperStore
+from engine.venues.catalog import Catalog
+from engine.venues.registry import build_feed, build_instruments
+from storage.ledger import SqlLedger
+
+INSTRUMENTS_WAIT_S = 10.0
+SERVER_STOP_S = 3.0
+REST_TIMEOUT_S = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Parts:
+    """What runs, by its place in the order of stopping."""
+
+    flow: Flow
+    brokers: dict[str, PaperBroker]
+    feeds: dict[str, Feed]
+    catalog: Catalog
+    runtime: Runtime
+
+
+def random_id() -> str:
+    """Return a fresh random id, 26 characters of base32."""
+    return encode_id(secrets.token_bytes(ID_BYTES))
+
+
+@contextlib.asynccontextmanager
+async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterator[Parts]:
+    """Wire the service; nothing runs yet."""
+    brokers: dict[str, Broker] = {}
+    feeds: dict[str, Feed] = {}
+    guardian = Guardian(guard_config(settings))
+    flow = Flow(guardian, SqlLedger(engine), clock, brokers, feeds)
+    async with httpx.AsyncClient(timeout=REST_TIMEOUT_S) as client:
+        sources = [
+            build_instruments(venue, venue_urls(settings, venue), client)
+            for venue in settings.venues
+        ]
+        catalog = Catalog(sources, random.SystemRandom())
+        with contextlib.ExitStack() as closing:
+            paper = {
+                venue: _paper(settings, venue, clock, flow, closing) for venue in settings.venues
+            }
+            brokers.update(paper)
+            for venue in settings.venues:
+                feeds[venue] = build_feed(
+                    venue,
+                    venue_urls(settings, venue),
+                    clock,
+                    _guard_then_account(flow, paper[venue]),
+                    flow.handle,
+                    settings.stale_feed_seconds,
+                )
+            runtime = Runtime(settings, flow, engine, catalog, clock, random_id)
+            yield Parts(flow, paper, feeds, catalog, runtime)
+
+
+def _paper(
+    settings: Settings, venue: str, clock: Clock, flow: Flow, closing: contextlib.ExitStack
+) -> PaperBroker:
+    store = PaperStore(settings.data_dir / "paper.sqlite", venue)
+    closing.callback(store.close)
+    opening = dict.fromkeys(PAPER_QUOTES, settings.paper_balance)
+    return PaperBroker(store, venue_rules(settings, venue), opening, clock, flow.handle)
+
+
+def _guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:
+    """The guard sees a price first; the paper account matches its orders against it after."""
+    guard_sees, account_sees = flow.on_tick, account.on_tick
+
+    def see(tick: Tick) -> None:
+        guard_sees(tick)
+        account_sees(tick)
+
+    return see
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that tells when it listens, and leaves signals alone: the service stops in order."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the API's socket; port 0 takes a free one.
+
+    Raises:
+        Misconfigured: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise Misconfigured(
+            f"API_HOST={host} API_PORT={port} cannot be listened on ({error.strerror}):"
+            " another program may hold it; choose another port"
+        ) from error
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """Return the base address of a listening socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """Run the service until ``stop`` is set; ``ready`` is called once with the base address.
+
+    Raises:
+        Misconfigured: the API's address cannot be had.
+        ExceptionGroup: a part failed.
+    """
+    with contextlib.closing(listen(settings.api_host, settings.api_port)) as sock:
+        async with build(settings, engine, clock) as parts:
+            await parts.flow.start()
+            await _run(parts, sock, stop, ready)
+
+
+async def _run(
+    parts: Parts, sock: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    config = uvicorn.Config(
+        build_app(parts.runtime),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        journal = tasks.create_task(parts.flow.run(), name="flow")
+        accounts = [
+            tasks.create_task(broker.run(), name=f"broker.{venue}")
+            for venue, broker in parts.brokers.items()
+        ]
+        outside = [
+            tasks.create_task(feed.run(), name=f"feed.{venue}")
+            for venue, feed in parts.feeds.items()
+        ]
+        outside.append(tasks.create_task(parts.catalog.run(), name="instruments"))
+        serving = tasks.create_task(server.serve(sockets=[sock]), name="http")
+        await server.listening.wait()
+        await _until_listed(parts, stop)
+        if not stop.is_set():
+            ready(url_of(sock))
+            log.info("service.ready", url=url_of(sock))
+        await stop.wait()
+        log.info("service.stopping")
+        server.should_exit = True
+        await asyncio.wait({serving}, timeout=SERVER_STOP_S)
+        await _end([serving, *outside])
+        await _end(accounts)
+        for broker in parts.brokers.values():
+            await broker.drain()
+        await _end([journal])
+        await parts.flow.drain()
+    log.info("service.stopped")
+
+
+async def _until_listed(parts: Parts, stop: asyncio.Event) -> None:
+    """Wait a while for the instrument lists: signals need them, open positions do not."""
+    pairs = [(venue, market) for venue in parts.feeds for market in Market]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(INSTRUMENTS_WAIT_S):
+            while not stop.is_set():
+                if all(parts.catalog.available(venue, market) for venue, market in pairs):
+                    return
+                await asyncio.sleep(0.02)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

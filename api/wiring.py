@@ -1,0 +1,78 @@
+"""From settings to the parts of the service: plain values in, configured objects out."""
+
+from decimal import Decimal
+
+from engine.clock import NS_PER_MS, NS_PER_SECOND
+from engine.core.state import GuardConfig
+from engine.model.errors import Misconfigured
+from engine.model.exits import Disarmed, Limit, Percent
+from engine.model.instrument import Market
+from engine.settings import OnOpposite, Settings
+from engine.simulator.matching import VenueRules
+from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
+
+# Taker fees of accounts without a discount: the venues' public fee schedules, 2026.
+TAKER_FEES: dict[tuple[str, Market], Decimal] = {
+    ("bybit", Market.SPOT): Decimal("0.001"),
+    ("bybit", Market.LINEAR): Decimal("0.00055"),
+    ("binance", Market.SPOT): Decimal("0.001"),
+    ("binance", Market.LINEAR): Decimal("0.0005"),
+}
+
+PAPER_QUOTES = ("USDT", "USDC")
+"""Quote assets that a paper account holds from its start; others are credited when first used."""
+
+
+def _limit(percent: Decimal) -> Limit:
+    return Percent(percent) if percent else Disarmed()
+
+
+def guard_config(settings: Settings) -> GuardConfig:
+    """Return the guardian's part of the settings."""
+    return GuardConfig(
+        take_profit=_limit(settings.take_profit_percent),
+        stop_loss=_limit(settings.stop_loss_percent),
+        position_size=settings.position_size,
+        fee_rates=TAKER_FEES,
+        trigger=settings.trigger_price,
+        leverage=Decimal(settings.leverage),
+        max_entry_deviation_percent=settings.max_entry_deviation_percent,
+        signal_max_age_ns=int(settings.signal_max_age_seconds * NS_PER_SECOND),
+        close_on_opposite=settings.on_opposite_signal is OnOpposite.CLOSE,
+        max_open_positions=settings.max_open_positions,
+    )
+
+
+def venue_rules(settings: Settings, venue: str) -> VenueRules:
+    """Return how a venue's paper account treats orders."""
+    return VenueRules(
+        venue=venue,
+        fee_rates={market: TAKER_FEES[venue, market] for market in Market},
+        latency_ns=settings.paper_latency_ms * NS_PER_MS,
+        slippage_bps=settings.paper_slippage_bps,
+        leverage=Decimal(settings.leverage),
+        ids_unique_for_ever=venue != "binance",
+    )
+
+
+def venue_urls(settings: Settings, venue: str) -> VenueUrls:
+    """Return a venue's addresses.
+
+    Raises:
+        Misconfigured: there is no adapter for the venue.
+    """
+    if venue == "bybit":
+        return BybitUrls(
+            rest=settings.bybit_rest_url,
+            ws_public=settings.bybit_ws_public_url,
+            ws_private=settings.bybit_ws_private_url,
+        )
+    if venue == "binance":
+        return BinanceUrls(
+            spot_rest=settings.binance_spot_rest_url,
+            spot_ws=settings.binance_spot_ws_url,
+            spot_ws_api=settings.binance_spot_ws_api_url,
+            usdm_rest=settings.binance_usdm_rest_url,
+            usdm_ws=settings.binance_usdm_ws_url,
+        )
+    raise Misconfigured(f"VENUES names {venue!r}, which has no adapter yet; remove it")
