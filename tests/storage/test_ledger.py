@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 from sqlalchemy import Engine, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.model.effects import (
     AppendEvent,
@@ -27,10 +28,10 @@ from engine.model.position import Position, PositionStatus
 from engine.model.signal import Outcome, SignalRecord
 from engine.ports import Ledger
 from storage.database import read_transaction
-from storage.ledger import SqlLedger
+from storage.ledger import SqlLedger, _add_fill, _upsert
 from storage.outbox import Outbox
 from storage.queries import Queries, Trade
-from storage.tables import EVENTS, METADATA
+from storage.tables import EVENTS, METADATA, ORDERS
 from tests.storage.structs import (
     ETH,
     NOON_NS,
@@ -322,3 +323,11 @@ def test_what_cannot_be_stored_is_refused_whole(ledger, engine):
     with pytest.raises(InvariantBroken, match="not an amount"):
         ledger.commit([SavePosition(position(2)), SavePosition(endless)])
     assert not any(counts(engine).values())
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=lambda d: d.name)
+def test_upserts_are_written_for_both_databases(dialect):
+    sql = str(_upsert(dialect.name, ORDERS, ["client_order_id"], ["qty"]).compile(dialect=dialect))
+    assert "ON CONFLICT (client_order_id) DO UPDATE SET" in sql
+    assert sql.endswith("WHERE orders.qty = excluded.qty")
+    assert "ON CONFLICT" in str(_add_fill(dialect.name).compile(dialect=dialect))
