@@ -44,13 +44,13 @@ QUIET: Final = (
 )
 
 _SECRET_NAME: Final = re.compile(
-    r"secret|token|passw|passphrase|api_?key|authorization|cookie|signature|credential"
-    r"|private_?key|^key$|^raw$",
+    r"secret|token|passw|passphrase|api[_-]?key|authorization|cookie|signature|credential"
+    r"|private[_-]?key|^key$|^raw$",
     re.IGNORECASE,
 )
 # Each keeps its first group and masks the rest: headers, webhook paths, a Telegram bot's token,
 # user and password of an address, JSON (also inside a JSON text), and queries.
-_NAMES: Final = r"[\w-]*(?:secret|token|password|passphrase|api_?key|signature)"
+_NAMES: Final = r"[\w-]*(?:secret|token|password|passphrase|api[_-]?key|signature)"
 _SECRET_TEXT: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -115,14 +115,11 @@ class Redactor:
 
 
 def _spellings(secret: str) -> set[str]:
+    """Return the ways in which a library may write a secret into a text."""
+    in_python = {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    return {
-        secret,
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        repr(secret)[1:-1],
-    } | (in_json)
+    in_address = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    return {secret} | in_python | in_json | in_address
 
 
 def configure(
