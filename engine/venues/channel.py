@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from msgspec import MsgspecError
 
 from engine.model.instrument import InstrumentId
-from engine.model.ticks import QuoteTick, TradeTick
+from engine.model.ticks import TradeTick
 from engine.ports import TickSink
 
 INFINITY = float("inf")
@@ -33,7 +33,7 @@ class Counters(Counter[str]):
 
 
 class Channel:
-    """Base of all channels; called with each of its frames.
+    """Base of all channels; reads each of its frames.
 
     Attributes:
         kind: name of the channel for counters and log lines.
@@ -44,6 +44,7 @@ class Channel:
 
     __slots__ = (
         "_older_in_a_row",
+        "_older_since_ns",
         "_sequence",
         "_sink",
         "_time_ms",
@@ -62,9 +63,13 @@ class Channel:
         self._sequence = 0
         self._time_ms = 0
         self._older_in_a_row = 0
+        self._older_since_ns = 0
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Decode a frame and hand its ticks to the sink.
+
+        The commonest channels write the first lines of ``advance`` out: a call costs as much as the
+        rest of the check.
 
         Raises:
             MsgspecError: the frame is not of this channel's shape.
@@ -82,26 +87,25 @@ class Channel:
         """
         if sequence > self._sequence:
             self._sequence = sequence
-            self._older_in_a_row = 0
             self.advanced_ns = received_ns
             return True
-        if sequence == self._sequence:
-            return True
-        return self._restarted(sequence, received_ns)
+        return sequence == self._sequence or self.restarted(sequence, received_ns)
 
-    def _restarted(self, sequence: int, received_ns: int) -> bool:
+    def restarted(self, sequence: int, received_ns: int) -> bool:
+        """Judge a sequence below the last: dropped, unless the venue has begun to count anew."""
+        if self.advanced_ns != self._older_since_ns:
+            self._older_since_ns = self.advanced_ns
+            self._older_in_a_row = 0
         self._older_in_a_row += 1
         if self._older_in_a_row < RESTART_AFTER:
             self.drop("older")
             return False
-        self.counters["sequence_restarted"] += 1
-        self._older_in_a_row = 0
-        self._sequence = sequence
+        self.restart(sequence)
         self.advanced_ns = received_ns
         return True
 
     def restart(self, sequence: int) -> None:
-        """Follow a venue that says it began to count anew."""
+        """Follow a venue that began to count anew."""
         self.counters["sequence_restarted"] += 1
         self._sequence = sequence
         self._older_in_a_row = 0
@@ -113,33 +117,14 @@ class Channel:
         else:
             self.drop("not_a_price")
 
-    def emit_quote(
-        self,
-        bid: float,
-        ask: float,
-        bid_qty: float,
-        ask_qty: float,
-        time_ms: int,
-        sequence: int,
-        received_ns: int,
-    ) -> None:
-        """Pass on a quote unless a side is empty, or bid and ask cross (equal is locked: kept)."""
-        if 0.0 < bid <= ask < INFINITY and 0.0 < bid_qty < INFINITY and 0.0 < ask_qty < INFINITY:
-            self._sink(
-                QuoteTick(
-                    self.instrument, bid, ask, bid_qty, ask_qty, time_ms, sequence, received_ns
-                )
-            )
+    def drop_quote(self, bid: float, ask: float) -> None:
+        """Count a quote that is none: no prices, an empty side, or bid and ask crossed."""
+        if not (0.0 <= bid < INFINITY and 0.0 <= ask < INFINITY):
+            self.drop("not_a_price")
+        elif bid == 0.0 or ask == 0.0 or bid <= ask:
+            self.drop("empty_book")
         else:
-            self.drop(_bad_quote(bid, ask))
-
-
-def _bad_quote(bid: float, ask: float) -> str:
-    if not (0.0 <= bid < INFINITY and 0.0 <= ask < INFINITY):
-        return "not_a_price"
-    if bid == 0.0 or ask == 0.0 or bid <= ask:
-        return "empty_book"
-    return "crossed_book"
+            self.drop("crossed_book")
 
 
 def conflate(prices: Sequence[float]) -> list[int]:
@@ -162,10 +147,9 @@ class Router:
     ``offset`` is where the name begins: after ``{"topic":"`` at Bybit, ``{"stream":"`` at Binance.
     """
 
-    def __init__(self, opening: bytes, counters: Counters) -> None:
+    def __init__(self, opening: bytes) -> None:
         self.channels: dict[bytes, Channel] = {}
-        self.counters = counters
-        self._offset = len(opening)
+        self.offset = len(opening)
 
     def route(self, frame: bytes, received_ns: int) -> Channel | None:
         """Let the frame's channel read it; returns the channel, or None if no channel is named.
@@ -173,15 +157,8 @@ class Router:
         Raises:
             Malformed: the channel could not read it.
         """
-        offset = self._offset
-        channel = self.channels.get(frame[offset : frame.find(b'"', offset)])
-        if channel is None:
-            return None
-        try:
-            channel(frame, received_ns)
-        except UNREADABLE as error:
-            raise Malformed(channel.kind) from error
-        return channel
+        offset = self.offset
+        return self.read(frame[offset : frame.find(b'"', offset)], frame, received_ns)
 
     def read(self, name: bytes, frame: bytes, received_ns: int) -> Channel | None:
         """Do the same for a frame whose name had to be found by decoding it."""
@@ -189,7 +166,7 @@ class Router:
         if channel is None:
             return None
         try:
-            channel(frame, received_ns)
+            channel.read(frame, received_ns)
         except UNREADABLE as error:
             raise Malformed(channel.kind) from error
         return channel

@@ -10,7 +10,7 @@ from engine.ports import Clock
 from engine.venues.channel import UNREADABLE, Channel, Counters, Malformed, Router
 from engine.venues.dialect import Control, ControlKind, Dialect
 from engine.venues.liveness import NS_PER_SECOND, Liveness
-from engine.venues.subscriptions import Failure, Subscriptions
+from engine.venues.subscriptions import RETRY_SECONDS, Failure, Subscriptions
 from engine.venues.transport import Connector, Transport
 
 CHECK_EVERY = 8
@@ -35,6 +35,7 @@ class LinkTimings(msgspec.Struct, frozen=True):
     send_seconds: float = 5.0
     close_seconds: float = 3.0
     watch_seconds: float = 0.25
+    retry_seconds: tuple[float, ...] = RETRY_SECONDS
 
 
 class Seen:
@@ -96,7 +97,9 @@ class Link:
         self._life_seconds = life_seconds
         self._timings = timings
         self._on_ready = on_ready
-        self._subscriptions = Subscriptions(wanted, dialect.max_topics, timings.ack_seconds)
+        self._subscriptions = Subscriptions(
+            wanted, dialect.max_topics, timings.ack_seconds, timings.retry_seconds
+        )
         self._changed = asyncio.Event()
         self._retired = False
         self._began_ns = self._quiet_since_ns = clock.monotonic_ns()
@@ -139,21 +142,23 @@ class Link:
     async def _read(self) -> None:
         # The hot path. The watchdog bounds the wait: a deadline for each frame would cost too much.
         receive, take_stamp = self._transport.recv, self._transport.stamps.popleft
-        route, liveness, now = self._router.route, self._liveness, self._clock.monotonic_ns
+        find_channel, offset = self._router.channels.get, self._router.offset
+        liveness, now = self._liveness, self._clock.monotonic_ns
         count = resumed_ns = 0
         try:
             while True:
                 frame = await receive(decode=False)
                 stamp_ns = take_stamp()
                 try:
-                    channel = route(frame, stamp_ns)
-                except Malformed as error:
-                    self._seen.note("malformed", str(error), frame)
-                else:
+                    channel = find_channel(frame[offset : frame.find(b'"', offset)])
                     if channel is None:
                         self._read_other(frame, stamp_ns)
-                    elif liveness.waiting:
-                        liveness.settle(channel)
+                    else:
+                        channel.read(frame, stamp_ns)
+                        if liveness.waiting:
+                            liveness.settle(channel)
+                except UNREADABLE:
+                    self._seen.note("malformed", channel.kind if channel else "", frame)
                 count += 1
                 # Other tasks ran when these bytes came in, or when we last let them.
                 if not count % CHECK_EVERY and now() - max(resumed_ns, stamp_ns) > SLICE_NS:

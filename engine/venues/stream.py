@@ -50,7 +50,7 @@ class Ignored(Channel):
     __slots__ = ()
     kind = "unwatched"
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Count the frame."""
         self.counters["unwatched"] += 1
 
@@ -79,7 +79,7 @@ class Session:
         self._timings = timings
         self._wanted: dict[str, Channel] = {}
         self._some_wanted = asyncio.Event()
-        self._router = Router(dialect.opening, counters)
+        self._router = Router(dialect.opening)
         self._seen = Seen(dialect.name, counters)
         self._links: list[Link] = []
         self._failures = 0

@@ -35,11 +35,18 @@ class Failure(Struct, frozen=True):
 class Subscriptions:
     """The subscriptions of one connection. ``wanted`` is read live and may change at any time."""
 
-    def __init__(self, wanted: Mapping[str, object], max_topics: int, ack_seconds: float) -> None:
+    def __init__(
+        self,
+        wanted: Mapping[str, object],
+        max_topics: int,
+        ack_seconds: float,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
+    ) -> None:
         self.active: set[str] = set()
         self._wanted = wanted
         self._max_topics = max_topics
         self._ack_seconds = ack_seconds
+        self._retry_seconds = retry_seconds
         self._asked: dict[str, Request] = {}
         self._failed: dict[str, tuple[int, float]] = {}
         self._serial = 0
@@ -120,7 +127,7 @@ class Subscriptions:
         reported: list[str] = []
         for topic in request.topics:
             attempts = self._attempts(topic) + 1
-            pause_s = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
+            pause_s = self._retry_seconds[min(attempts, len(self._retry_seconds)) - 1]
             self._failed[topic] = (attempts, now_s + pause_s)
             if attempts >= REPORT_AFTER:
                 reported.append(topic)

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
-CONTINUATION = Opcode.CONT
-TEXT = Opcode.TEXT
-BINARY = Opcode.BINARY
+MESSAGE_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 2.0
@@ -102,11 +101,13 @@ class StampedConnection(ClientConnection):
 
     def process_event(self, event: Any) -> None:
         """Keep the stamp of the bytes that completed a message."""
-        if type(event) is Frame and event.fin:
-            opcode = event.opcode
-            if opcode is TEXT or opcode is BINARY or opcode is CONTINUATION:
-                self.stamps.append(self._arrived_ns)
-        super().process_event(event)
+        if self.response is None:
+            super().process_event(event)
+            return
+        if event.fin and event.opcode in MESSAGE_OPCODES:
+            self.stamps.append(self._arrived_ns)
+        # The client's own step only tells the handshake from frames, which was done above.
+        Connection.process_event(self, event)
 
     def connection_made(self, transport: Any) -> None:
         """Bound a single read, so that a burst cannot hold the loop for longer than its parsing."""

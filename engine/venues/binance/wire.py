@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.model.instrument import InstrumentId
-from engine.model.ticks import MarkTick
+from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.ports import TickSink
 from engine.venues.channel import INFINITY, Channel, Counters
 from engine.venues.dialect import Control, ControlKind
@@ -102,15 +102,21 @@ class Trades(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(TradeFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's trade if the market made it."""
         row = self._decode(frame).data
-        if not self.advance(row.t, received_ns):
+        number, price = row.t, row.p
+        if number > self._sequence:
+            self._sequence = number
+            self.advanced_ns = received_ns
+        elif number < self._sequence and not self.restarted(number, received_ns):
             return
         if row.X != MARKET_PRINT:
             self.drop("not_market")
-            return
-        self.emit_trade(row.p, row.T, row.t, received_ns)
+        elif 0.0 < price < INFINITY:
+            self._sink(TradeTick(self.instrument, price, row.T, number, received_ns))
+        else:
+            self.drop("not_a_price")
 
 
 class AggregateTrades(Channel):
@@ -123,7 +129,7 @@ class AggregateTrades(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(AggregateFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's trade."""
         row = self._decode(frame).data
         if self.advance(row.a, received_ns):
@@ -140,11 +146,22 @@ class Quotes(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(QuoteFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's quote."""
         row = self._decode(frame).data
-        if self.advance(row.u, received_ns):
-            self.emit_quote(row.b, row.a, row.B, row.A, row.T, row.u, received_ns)
+        update = row.u
+        if update > self._sequence:
+            self._sequence = update
+            self.advanced_ns = received_ns
+        elif update < self._sequence and not self.restarted(update, received_ns):
+            return
+        bid, ask, bid_qty, ask_qty = row.b, row.a, row.B, row.A
+        if 0.0 < bid <= ask < INFINITY and bid_qty > 0.0 and ask_qty > 0.0:
+            self._sink(
+                QuoteTick(self.instrument, bid, ask, bid_qty, ask_qty, row.T, update, received_ns)
+            )
+        else:
+            self.drop_quote(bid, ask)
 
 
 class Marks(Channel):
@@ -158,7 +175,7 @@ class Marks(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(MarkFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's mark price."""
         row = self._decode(frame).data
         if not self.advance(row.E, received_ns):

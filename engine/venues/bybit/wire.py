@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.model.instrument import InstrumentId, Market
-from engine.model.ticks import MarkTick
+from engine.model.ticks import MarkTick, QuoteTick
 from engine.ports import TickSink
 from engine.venues.channel import INFINITY, MAX_CONFLATED, Channel, Counters, conflate
 from engine.venues.dialect import Control, ControlKind
@@ -80,7 +80,7 @@ class Trades(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(TradeFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's trades, or of a long frame those that the book has to see."""
         rows = self._decode(frame).data
         if len(rows) > MAX_CONFLATED:
@@ -120,13 +120,15 @@ class Quotes(Channel):
         super().__init__(instrument, sink, counters)
         self._decode = msgspec.json.Decoder(BookFrame, strict=False).decode
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Emit the frame's quote."""
         message = self._decode(frame)
         book = message.data
-        if book.u == 1 < self._sequence:
-            self.restart(1)
-        if not self.advance(book.u, received_ns):
+        update = book.u
+        if update > self._sequence:
+            self._sequence = update
+            self.advanced_ns = received_ns
+        elif update < self._sequence and not self._is_restart(update, received_ns):
             return
         if message.ts > self._time_ms:
             self._time_ms = message.ts
@@ -136,7 +138,21 @@ class Quotes(Channel):
             return
         bid, bid_qty = book.b[0]
         ask, ask_qty = book.a[0]
-        self.emit_quote(bid, ask, bid_qty, ask_qty, message.cts or message.ts, book.u, received_ns)
+        if not (0.0 < bid <= ask < INFINITY and bid_qty > 0.0 and ask_qty > 0.0):
+            self.drop_quote(bid, ask)
+            return
+        time_ms = message.cts or message.ts
+        self._sink(
+            QuoteTick(self.instrument, bid, ask, bid_qty, ask_qty, time_ms, update, received_ns)
+        )
+
+    def _is_restart(self, update: int, received_ns: int) -> bool:
+        # The venue says so itself: after a restart of its service it counts from 1.
+        if update == 1:
+            self.restart(1)
+            self.advanced_ns = received_ns
+            return True
+        return self.restarted(update, received_ns)
 
 
 class Tickers(Channel):
@@ -157,7 +173,7 @@ class Tickers(Channel):
         self._funding_rate: float | None = None
         self._next_funding_ms = 0
 
-    def __call__(self, frame: bytes, received_ns: int) -> None:
+    def read(self, frame: bytes, received_ns: int) -> None:
         """Merge the frame; emit the mark price if the frame carries one."""
         message = self._decode(frame)
         if not self.advance(message.ts, received_ns):
