@@ -39,7 +39,8 @@ def open_database(url: str, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """
     path = _sqlite_file(url)
     _make_directory(path.parent)
-    engine = create_engine(URL.create("sqlite", database=str(path)))
+    # Any number of threads may read at once: none waits for another one's connection.
+    engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
