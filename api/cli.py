@@ -6,7 +6,9 @@ import typer
 
 from api.commands import keys
 from api.commands.common import Json, load_settings, print_json
+from api.commands.demo import demo
 from api.commands.run import run
+from api.commands.simulator import simulator
 
 app = typer.Typer(
     name="tickguard",
@@ -16,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(run)
+app.command()(demo)
+app.command()(simulator)
 app.add_typer(keys.app, name="keys")
 
 

@@ -202,10 +202,10 @@ def _daily_returns(daily: Iterable[Decimal], start_equity: Decimal) -> list[floa
 
 def _reaction_times(closed: Iterable[Position]) -> ReactionTimes:
     times = sorted(each.reaction_ms for each in closed if each.reaction_ms is not None)
-    return ReactionTimes(p50=_percentile(times, 50), p99=_percentile(times, 99))
+    return ReactionTimes(p50=percentile(times, 50), p99=percentile(times, 99))
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+def percentile(ordered: Sequence[float], percent: int) -> float | None:
     """Return the smallest value that at least ``percent`` per cent of all do not exceed."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
 

@@ -1,0 +1,1 @@
+"""The demonstration: the real service against the exchange simulator, judged independently."""

@@ -1,0 +1,82 @@
+"""Facts for the judge: what was asked (from the plan) and what happened (from both records)."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from api.demo.judge import Facts
+from api.demo.plan import PlannedSignal
+from storage.types import parse_time
+
+DEFAULT_PERCENT = "15"
+
+
+def read_outcomes(ledger: Path) -> dict[str, tuple[str, str | None, str | None]]:
+    """Return outcome, reason and position of every signal, by the sender's id."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT external_id, outcome, reason, position_id FROM signals")
+        return {key: (outcome, reason, position) for key, outcome, reason, position in rows}
+
+
+def read_facts(
+    ledger: Path, venue: Path, plan: Mapping[str, PlannedSignal], epoch_offset_ns: int
+) -> list[Facts]:
+    """Read the facts of every position that was filled.
+
+    Args:
+        plan: planned signals by the sender's id.
+        epoch_offset_ns: UTC minus monotonic time on this machine, nanoseconds.
+    """
+    with (
+        closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as ours,
+        closing(sqlite3.connect(f"file:{venue}?mode=ro", uri=True)) as theirs,
+    ):
+        ours.row_factory = theirs.row_factory = sqlite3.Row
+        rows = ours.execute(
+            "SELECT p.*, s.external_id FROM positions p JOIN signals s ON s.id = p.signal_id"
+        ).fetchall()
+        found = [_facts(row, plan, ours, theirs, epoch_offset_ns) for row in rows]
+    return [facts for facts in found if facts is not None]
+
+
+def _facts(
+    row: sqlite3.Row,
+    plan: Mapping[str, PlannedSignal],
+    ours: sqlite3.Connection,
+    theirs: sqlite3.Connection,
+    epoch_offset_ns: int,
+) -> Facts | None:
+    fills = theirs.execute(
+        "SELECT qty, price, time_ns FROM fills WHERE client_order_id = ?", (row["id"] + "e0",)
+    ).fetchall()
+    if not fills:
+        return None
+    body = plan[row["external_id"]].body
+    exit_order = ours.execute(
+        "SELECT created_at, trigger_price FROM orders WHERE position_id = ? AND purpose = 'exit'"
+        " ORDER BY generation LIMIT 1",
+        (row["id"],),
+    ).fetchone()
+    return Facts(
+        position_id=row["id"],
+        instrument=f"{row['venue']}:{row['market']}:{row['symbol']}",
+        side=row["side"],
+        status=row["status"],
+        exit_reason=row["exit_reason"],
+        trigger_price=_decimal(exit_order["trigger_price"]) if exit_order else None,
+        take_profit_percent=Decimal(body.get("take_profit_percent", DEFAULT_PERCENT)),
+        stop_loss_percent=Decimal(body.get("stop_loss_percent", DEFAULT_PERCENT)),
+        entry_qty=sum((Decimal(fill["qty"]) for fill in fills), Decimal(0)),
+        entry_value=sum((Decimal(f["qty"]) * Decimal(f["price"]) for f in fills), Decimal(0)),
+        entered_ns=min(fill["time_ns"] for fill in fills) - epoch_offset_ns,
+        exited_ns=parse_time(exit_order["created_at"]) - epoch_offset_ns if exit_order else None,
+        tick_size=Decimal(json.loads(row["instrument"])["tick_size"]),
+    )
+
+
+def _decimal(text: Any) -> Decimal | None:
+    return None if text is None else Decimal(text)

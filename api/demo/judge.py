@@ -1,0 +1,147 @@
+"""The judge: says from the simulator's own log what should have become of every position.
+
+It shares no code with book, guardian, feeds or ledger: frames are read as plain JSON, thresholds
+are computed anew from the venue's fills, and prices are compared as decimals in one loop.
+
+A frame counts as a crossing only if the service could see it: between the venue's fill and its
+arming, and while the service was being killed and started, a crossing may or may not have been
+acted upon. Outside of those windows the first crossing decides.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import Struct
+
+ARMING_NS = 1_000_000_000
+"""How long after a fill the service may take to be told and to arm."""
+
+MANUAL = frozenset({"manual", "signal"})
+
+
+class Print(NamedTuple):
+    """A market trade as the simulator sent it: monotonic time, price, and origin of the price."""
+
+    at_ns: int
+    price: Decimal
+    origin: str
+
+
+class Facts(Struct, frozen=True):
+    """What the venue's record and the ledger say of one position."""
+
+    position_id: str
+    instrument: str
+    side: str
+    status: str
+    exit_reason: str | None
+    trigger_price: Decimal | None
+    take_profit_percent: Decimal | None
+    stop_loss_percent: Decimal | None
+    entry_qty: Decimal
+    entry_value: Decimal
+    entered_ns: int
+    exited_ns: int | None
+    tick_size: Decimal
+
+
+class Verdict(Struct, frozen=True):
+    """Whether a position ended as it should; ``origin`` is that of the price that closed it."""
+
+    position_id: str
+    ok: bool
+    expected: str
+    origin: str | None = None
+
+
+def read_prints(sent_log: Path) -> dict[str, list[Print]]:
+    """Read all market trades of the sent log, by instrument, each trade once."""
+    prints: dict[str, list[Print]] = {}
+    with sent_log.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            instrument = f"{row['venue']}:{row['market']}:{row['symbol']}"
+            for price in _trade_prices(row):
+                prints.setdefault(instrument, []).append(
+                    Print(row["at_ns"], Decimal(price), row["origin"])
+                )
+    return prints
+
+
+def _trade_prices(row: dict[str, str]) -> Iterator[str]:
+    """Yield the prices of market trades in a frame; other channels have none."""
+    channel = row["channel"]
+    if channel == "publicTrade":
+        for trade in json.loads(row["frame"])["data"]:
+            if not trade["BT"]:
+                yield trade["p"]
+    elif channel == "aggTrade" or (channel == "trade" and row["market"] == "spot"):
+        frame = json.loads(row["frame"])
+        yield frame.get("data", frame)["p"]
+
+
+def thresholds(facts: Facts) -> tuple[Decimal | None, Decimal | None]:
+    """Return (upper, lower) trigger prices, rounded to the tick towards the entry price."""
+    entry = facts.entry_value / facts.entry_qty
+    up, down = facts.take_profit_percent, facts.stop_loss_percent
+    if facts.side == "short":
+        up, down = down, up
+    upper = None if not up else _to_tick(entry * (1 + up / 100), facts.tick_size, ROUND_FLOOR)
+    lower = None if not down else _to_tick(entry * (1 - down / 100), facts.tick_size, ROUND_CEILING)
+    return upper, lower
+
+
+def _to_tick(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
+    return (price / tick).to_integral_value(rounding) * tick
+
+
+def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, int]]) -> Verdict:
+    """Compare how a position ended with the prices that were sent.
+
+    Args:
+        windows: monotonic (begin, end) of the times in which the service could not see prices.
+    """
+    upper, lower = thresholds(facts)
+    unsure = [*windows, (facts.entered_ns, facts.entered_ns + ARMING_NS)]
+    allowed: list[tuple[str, Print]] = []
+    decided = False
+    until = facts.exited_ns if facts.exited_ns is not None else None
+    for seen in prints:
+        if seen.at_ns < facts.entered_ns or (until is not None and seen.at_ns > until):
+            continue
+        reason = _crossed(facts.side, seen.price, upper, lower)
+        if reason is None:
+            continue
+        allowed.append((reason, seen))
+        if not any(begin <= seen.at_ns <= end for begin, end in unsure):
+            decided = True
+            break
+    return _verdict(facts, allowed, decided)
+
+
+def _crossed(side: str, price: Decimal, upper: Decimal | None, lower: Decimal | None) -> str | None:
+    gain, loss = ("take_profit", "stop_loss") if side == "long" else ("stop_loss", "take_profit")
+    if upper is not None and price >= upper:
+        return gain
+    if lower is not None and price <= lower:
+        return loss
+    return None
+
+
+def _verdict(facts: Facts, allowed: list[tuple[str, Print]], decided: bool) -> Verdict:
+    names = sorted({f"{reason} at {seen.price}" for reason, seen in allowed})
+    if not decided:
+        names.append("no limit reached")
+    expected = " or ".join(names)
+    closed = facts.status == "closed"
+    if not closed or facts.exit_reason in MANUAL:
+        ok = not decided and (facts.status == "open" or closed)
+        return Verdict(facts.position_id, ok, expected)
+    for reason, seen in allowed:
+        same_price = facts.trigger_price is None or facts.trigger_price == seen.price
+        if reason == facts.exit_reason and same_price:
+            return Verdict(facts.position_id, True, expected, seen.origin)
+    return Verdict(facts.position_id, False, expected)

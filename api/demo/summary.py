@@ -1,0 +1,148 @@
+"""What the demo shows at its end, and whether it holds."""
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from api.demo import plan
+from api.demo.books import differences
+from api.demo.facts import read_facts, read_outcomes
+from api.demo.judge import Facts, Verdict, judge, read_prints
+from engine.core.statistics import percentile
+from engine.model.money import plain
+
+NOTES = "demo.json"
+
+
+class Notes(Struct, frozen=True):
+    """What the course leaves for the judge beside the databases."""
+
+    epoch_offset_ns: int
+    windows: list[tuple[int, int]]
+    restarted: bool
+    duration_s: float
+
+
+class Outcome(Struct, frozen=True):
+    """The demo's result: the summary of CONTRACT.md section 2 and every complaint in words."""
+
+    summary: dict[str, Any]
+    complaints: list[str]
+    rows: list[dict[str, Any]]
+
+
+def write_notes(folder: Path, notes: Notes) -> None:
+    (folder / NOTES).write_bytes(msgspec.json.encode(notes))
+
+
+def verify(folder: Path) -> Outcome:
+    """Judge a finished demo from the files in ``folder``."""
+    notes = msgspec.json.decode((folder / NOTES).read_bytes(), type=Notes)
+    ledger = folder / "data" / "tickguard.sqlite"
+    venue = folder / "data" / "paper.sqlite"
+    planned = {signal.key: signal for signal in (*plan.SIGNALS, plan.BY_SIGNAL)}
+    facts = read_facts(ledger, venue, planned, notes.epoch_offset_ns)
+    prints = read_prints(folder / "sent.jsonl")
+    verdicts = {
+        each.position_id: judge(each, prints.get(each.instrument, []), notes.windows)
+        for each in facts
+    }
+    complaints = _signal_complaints(ledger, planned)
+    complaints += [
+        f"position {each.position_id} ({each.instrument} {each.side}) is {each.status}"
+        f" {each.exit_reason or ''} at {each.trigger_price}, expected: {verdict.expected}"
+        for each in facts
+        if not (verdict := verdicts[each.position_id]).ok
+    ]
+    books = differences(ledger, venue)
+    summary = _summary(notes, ledger, facts, verdicts, sum(map(len, prints.values())))
+    complaints += _coverage_complaints(summary, facts)
+    summary["ledger_matches_venue"] = not books
+    summary["ok"] = not complaints and not books
+    return Outcome(summary, complaints + books, _rows(ledger))
+
+
+def _signal_complaints(ledger: Path, planned: dict[str, plan.PlannedSignal]) -> list[str]:
+    outcomes = read_outcomes(ledger)
+    found = []
+    for key, signal in planned.items():
+        outcome, reason, _ = outcomes.get(key, ("missing", None, None))
+        if outcome != signal.outcome:
+            found.append(f"signal {key} is {outcome} ({reason}), expected {signal.outcome}")
+    return found
+
+
+def _coverage_complaints(summary: dict[str, Any], facts: list[Facts]) -> list[str]:
+    """The demo must have shown both venues, both markets, both limits, a close by hand, a kill."""
+    closed = [each for each in facts if each.status == "closed"]
+    seen = {each.instrument.rsplit(":", 1)[0] for each in closed}
+    wanted = {
+        f"{venue}:{market}" for venue in ("bybit", "binance") for market in ("spot", "linear")
+    }
+    found = [f"no position was closed on {missing}" for missing in sorted(wanted - seen)]
+    found += [
+        f"no position was closed by {reason}"
+        for reason in ("take_profit", "stop_loss", "manual", "signal")
+        if reason not in summary["closes"]
+    ]
+    if not summary["restarted"]:
+        found.append("the service was not killed and restarted")
+    return found
+
+
+def _summary(
+    notes: Notes, ledger: Path, facts: list[Facts], verdicts: dict[str, Verdict], ticks: int
+) -> dict[str, Any]:
+    closed = [each for each in facts if each.status == "closed"]
+    origins = Counter(verdicts[each.position_id].origin for each in closed)
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
+        signals = database.execute("SELECT count(*) FROM signals").fetchone()[0]
+        money = database.execute("SELECT realized_pnl, fees FROM positions").fetchall()
+        reactions = [
+            row[0]
+            for row in database.execute(
+                "SELECT reaction_ms FROM positions WHERE reaction_ms IS NOT NULL"
+            )
+        ]
+    return {
+        "ok": False,
+        "signals": signals,
+        "positions_opened": len(facts),
+        "positions_closed": len(closed),
+        "closes": dict(sorted(Counter(str(each.exit_reason) for each in closed).items())),
+        "closes_on": {name: origins[name] for name in ("recorded", "seeded", "scripted")},
+        "ticks": ticks,
+        "reaction_ms": _reaction(reactions),
+        "realized_pnl": plain(sum((Decimal(row[0]) for row in money), Decimal(0))),
+        "fees": plain(sum((Decimal(row[1]) for row in money), Decimal(0))),
+        "ledger_matches_venue": False,
+        "restarted": notes.restarted,
+        "venues": sorted({each.instrument.split(":", 1)[0] for each in facts}),
+        "duration_s": round(notes.duration_s, 1),
+    }
+
+
+def _reaction(values: list[float]) -> dict[str, float | None]:
+    ordered = sorted(values)
+    return {
+        "p50": percentile(ordered, 50),
+        "p99": percentile(ordered, 99),
+        "max": max(ordered, default=None),
+    }
+
+
+def _rows(ledger: Path) -> list[dict[str, Any]]:
+    """Closed and open positions as the closing table shows them."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
+        database.row_factory = sqlite3.Row
+        rows = database.execute(
+            "SELECT venue, market, symbol, side, status, exit_reason, entry_price, exit_price,"
+            " net_pnl, reaction_ms FROM positions WHERE status != 'rejected' ORDER BY created_at"
+        )
+        return [dict(row) for row in rows]
