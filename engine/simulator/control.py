@@ -129,7 +129,7 @@ class Control:
             "speed": self._pace.speed,
             "time_ms": self._place.time.now_ms(),
             "frames_sent": self._wire.sent.count,
-            "prices": {str(s.listing.id): _prices(s) for s in self._place.active()},
+            "prices": {str(s.listing.id): _prices(s) for s in self._place.active() if s.quote},
             "connections": [_connection(session) for session in sessions],
             "faults": [_fault(fault) for fault in self._wire.faults.active()],
         }

@@ -7,10 +7,16 @@ from typing import Any
 from msgspec import Struct
 
 from engine.model.errors import Misconfigured
-from engine.simulator.dialects import binance_listings, bybit_listings
+from engine.simulator.dialects import (
+    binance_listings,
+    binance_recorded,
+    bybit_listings,
+    bybit_recorded,
+)
 from engine.simulator.market import MarketPlace
 from engine.simulator.market_listings import Listings
 from engine.simulator.market_pace import Pace, VenueTime
+from engine.simulator.market_playback import Player
 from engine.simulator.market_scripted import (
     MarkSource,
     Overrides,
@@ -19,6 +25,7 @@ from engine.simulator.market_scripted import (
     read_script,
 )
 from engine.simulator.market_seeded import SeededSource
+from engine.simulator.recordings import Track, read_listings, read_tracks
 
 SEEDED = "seeded"
 RECORDED = "recorded"
@@ -33,6 +40,7 @@ class Plan(Struct, frozen=True):
     seed: int
     listings: Listings
     rows: tuple[ScriptRow, ...] = ()
+    tracks: tuple[Track, ...] = ()
 
 
 def plan(prices: str, seed: int, recordings: Path | None) -> Plan:
@@ -47,7 +55,8 @@ def plan(prices: str, seed: int, recordings: Path | None) -> Plan:
                 "prices 'recorded' need the recordings: set TICKGUARD_RECORDED to their directory, "
                 "or use --prices seeded"
             )
-        raise Misconfigured("recorded prices are not built yet; use --prices seeded")
+        tracks = tuple(read_tracks(recordings))
+        return Plan(prices, seed, read_listings(recordings), tracks=tracks)
     listings = Listings([*bybit_listings.built_in(), *binance_listings.built_in()])
     if prices == SEEDED:
         return Plan(prices, seed, listings)
@@ -62,6 +71,11 @@ def start_sources(chosen: Plan, place: MarketPlace, pace: Pace, overrides: Overr
             seeded = SeededSource(place, pace, listing, chosen.seed)
             overrides.own(listing.id, seeded, holds=False)
             runs.append(seeded.run)
+    for track in chosen.tracks:
+        read = bybit_recorded.read if track.instrument.venue == "bybit" else binance_recorded.read
+        player = Player(place, pace, track, read)
+        overrides.own(track.instrument, player, holds=True)
+        runs.append(player.run)
     if chosen.rows:
         runs.append(ScriptSource(place, pace, chosen.rows).run)
     return runs

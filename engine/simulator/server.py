@@ -21,10 +21,13 @@ from starlette.routing import Mount
 from websockets.asyncio.server import Server, serve
 
 from engine.model.errors import Misconfigured
+from engine.model.instrument import Market
 from engine.ports import Clock
 from engine.simulator.control import Control
 from engine.simulator.dialects.binance import Binance
+from engine.simulator.dialects.binance_rest import BinanceRest
 from engine.simulator.dialects.bybit import Bybit
+from engine.simulator.dialects.bybit_rest import BybitRest
 from engine.simulator.dialects.doors import Dialect, Door, Router
 from engine.simulator.dialects.faults import Faults
 from engine.simulator.dialects.session import Wire
@@ -207,6 +210,9 @@ class SimulatorServer:
         control = Control(self._place, pace, overrides, self._wire, self.dialects, self._clock)
         app = Starlette(
             routes=[
+                *BybitRest(self._place, self._bybit).routes(),
+                *BinanceRest(self._place, Market.SPOT).routes(),
+                *BinanceRest(self._place, Market.LINEAR).routes(),
                 Mount("/control", routes=control.routes()),
             ]
         )
