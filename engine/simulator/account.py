@@ -4,47 +4,71 @@ This is the exchange's side of the ledger. It shares no code with our ledger or 
 the two can be compared.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from engine.model.instrument import Instrument, InstrumentId
+from msgspec import Struct
+
+from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ONE, ZERO, ratio
 from engine.model.order import OrderSide
+from engine.simulator.filters import Part
+
+
+class Funding(Struct, frozen=True):
+    """The next settlement of an instrument: venue time in ms, and the rate as a fraction.
+
+    The rate is the nearest double of the venue's text, see ``money.exact``.
+    """
+
+    next_ms: int
+    rate: float
 
 
 @dataclass(slots=True)
 class LinearPosition:
-    """A netted position: ``qty`` is signed base, ``value`` is qty x average entry (signed)."""
+    """A netted position: ``qty`` is signed base, ``value`` is qty x average entry (signed).
+
+    It keeps the ``leverage`` under which it was opened: a setting changed between two runs must
+    not move a liquidation price.
+    """
 
     instrument: Instrument
+    leverage: Decimal
     qty: Decimal = ZERO
     value: Decimal = ZERO
 
     @property
     def entry_price(self) -> Decimal:
-        """Average entry of an open position."""
-        return self.value / self.qty
+        """Average entry of an open position, in quote asset."""
+        return ratio(self.value, self.qty)
 
     @property
     def sign(self) -> Decimal:
         """+1 for a long, -1 for a short."""
         return ONE.copy_sign(self.qty)
 
-    def liquidation_price(self, leverage: Decimal, maintenance: Decimal) -> Decimal:
-        """Where margin plus unrealised P&L equals the maintenance margin (isolated)."""
-        room = ONE - self.sign / leverage
-        return self.entry_price * room / (ONE - self.sign * maintenance)
+    @property
+    def margin(self) -> Decimal:
+        """Quote asset that the position locks, and all that it can lose (isolated)."""
+        return ratio(abs(self.value), self.leverage)
 
-    def is_liquidated(self, mark: Decimal, leverage: Decimal, maintenance: Decimal) -> bool:
+    def liquidation_price(self, maintenance: Decimal) -> Decimal | None:
+        """Where margin plus unrealised P&L equals the maintenance margin; None if nowhere."""
+        price = ratio(self.value - self.margin, self.qty * (ONE - self.sign * maintenance))
+        return price if price > ZERO else None
+
+    def is_liquidated(self, mark: Decimal, maintenance: Decimal) -> bool:
         """Tell whether margin plus unrealised P&L has fallen to the maintenance margin."""
-        equity = abs(self.value) / leverage + self.qty * mark - self.value
+        equity = self.margin + self.qty * mark - self.value
         return equity <= abs(self.qty) * mark * maintenance
 
-    def bankruptcy_price(self, leverage: Decimal) -> Decimal:
-        """Where the position's margin is lost whole, rounded down to a tick, at least one."""
-        tick = self.instrument.tick_size
-        price = self.instrument.floor_price(self.entry_price * (ONE - self.sign / leverage))
-        return max(price, tick)
+    def bankruptcy_price(self) -> Decimal:
+        """The last tick before the position's whole margin is lost."""
+        price = (self.value - self.margin) / self.qty
+        is_long = self.qty > ZERO
+        return (self.instrument.ceil_price if is_long else self.instrument.floor_price)(price)
 
 
 @dataclass(slots=True)
@@ -52,63 +76,116 @@ class Account:
     """Wallet and positions of one venue.
 
     Attributes:
+        leverage: of positions opened from now on; each locks |value| / leverage of its quote asset.
         wallet: total of each asset; linear profit and loss is added when realised.
-        leverage: positions lock |value| / leverage of the quote asset (isolated margin).
+        openings: what each asset was credited with at its start.
     """
 
     leverage: Decimal
     wallet: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[InstrumentId, LinearPosition] = field(default_factory=dict)
+    openings: dict[str, Decimal] = field(default_factory=dict)
+
+    def open(self, asset: str, amount: Decimal) -> None:
+        """Credit an asset's opening balance, once for ever."""
+        if asset not in self.openings:
+            self.openings[asset] = amount
+            self.add(asset, amount)
 
     def total(self, asset: str) -> Decimal:
         return self.wallet.get(asset, ZERO)
 
     def locked(self, asset: str) -> Decimal:
         """Margin of the positions that settle in ``asset``."""
-        return sum(
-            (
-                abs(position.value) / self.leverage
-                for position in self.positions.values()
-                if position.instrument.quote == asset
-            ),
-            ZERO,
-        )
+        margins = (p.margin for p in self.positions.values() if p.instrument.quote == asset)
+        return sum(margins, ZERO)
 
     def free(self, asset: str) -> Decimal:
         return self.total(asset) - self.locked(asset)
 
+    def signed_qty(self, instrument: InstrumentId) -> Decimal:
+        """Signed quantity of a linear position in base asset, zero when flat."""
+        position = self.positions.get(instrument)
+        return position.qty if position else ZERO
+
+    def reducible(self, instrument: InstrumentId, side: OrderSide) -> Decimal:
+        """How much of a linear position a trade of ``side`` can close, in base asset."""
+        signed = self.signed_qty(instrument)
+        reduces = (signed > ZERO) == (side is OrderSide.SELL)
+        return abs(signed) if reduces else ZERO
+
+    def missing(
+        self, instrument: Instrument, side: OrderSide, parts: Iterable[Part], rate: Decimal
+    ) -> tuple[str, Decimal] | None:
+        """Tell the asset of which trades need more than is free, and how much they need.
+
+        None means that they can be made. What only reduces a linear position always can be.
+        """
+        trial = replace(self, wallet=dict(self.wallet), positions=dict(self.positions))
+        if instrument.id in self.positions:
+            trial.positions[instrument.id] = replace(self.positions[instrument.id])
+        qty = ZERO
+        for part_price, part_qty in parts:
+            trial.trade(instrument, side, part_qty, part_price, rate)
+            qty += part_qty
+        sells = instrument.id.market is Market.SPOT and side is OrderSide.SELL
+        asset = instrument.base if sells else instrument.quote
+        free_after = trial.free(asset)
+        if free_after >= ZERO or qty <= self.reducible(instrument.id, side):
+            return None
+        return asset, self.free(asset) - free_after
+
     def add(self, asset: str, amount: Decimal) -> None:
         self.wallet[asset] = self.total(asset) + amount
 
-    def trade_spot(
-        self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, fee: Decimal
-    ) -> None:
-        """Exchange base for quote; the fee is taken from what is received."""
+    def trade(
+        self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, rate: Decimal
+    ) -> tuple[Decimal, str]:
+        """Trade at a fee rate (a fraction); returns the fee and its asset.
+
+        Spot buys pay it in base, everything else in quote.
+        """
+        if instrument.id.market is Market.LINEAR:
+            fee = qty * price * rate
+            self.trade_linear(instrument, side, qty, price, fee)
+            return fee, instrument.quote
         if side is OrderSide.BUY:
+            fee = qty * rate
             self.add(instrument.quote, -qty * price)
             self.add(instrument.base, qty - fee)
-        else:
-            self.add(instrument.base, -qty)
-            self.add(instrument.quote, qty * price - fee)
+            return fee, instrument.base
+        fee = qty * price * rate
+        self.add(instrument.base, -qty)
+        self.add(instrument.quote, qty * price - fee)
+        return fee, instrument.quote
 
     def trade_linear(
         self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, fee: Decimal
     ) -> None:
         """Net a trade into the position; what it closes is realised into the quote wallet."""
-        position = self.positions.setdefault(instrument.id, LinearPosition(instrument))
+        position = self.positions.setdefault(
+            instrument.id, LinearPosition(instrument, self.leverage)
+        )
         signed = qty if side is OrderSide.BUY else -qty
-        closing = ZERO
-        if position.qty * signed < ZERO:
-            closing = min(abs(signed), abs(position.qty)).copy_sign(signed)
-        cost = ratio(position.value * -closing, position.qty) if closing else ZERO
-        self.add(instrument.quote, -closing * price - cost - fee)
-        opening = signed - closing
+        closed = min(qty, self.reducible(instrument.id, side)).copy_sign(position.qty)
+        cost = position.value  # closing whole takes the value whole: no rounding is left behind
+        if closed != position.qty:
+            cost = ratio(position.value * closed, position.qty)
+        self.add(instrument.quote, closed * price - cost - fee)
         position.qty += signed
-        position.value += opening * price - cost
+        position.value += (signed + closed) * price - cost
         if not position.qty:
             del self.positions[instrument.id]
+        elif closed and position.qty * closed < ZERO:
+            position.leverage = self.leverage
 
-    def signed_qty(self, instrument: InstrumentId) -> Decimal:
-        """Signed quantity of a linear position, zero when flat."""
-        position = self.positions.get(instrument)
-        return position.qty if position else ZERO
+    def liquidate(self, position: LinearPosition) -> tuple[OrderSide, Decimal, Decimal, Decimal]:
+        """Close a position at its bankruptcy price; returns side, quantity, price and fee.
+
+        What the tick leaves of the margin is the fee, so that the margin is lost to the last digit.
+        """
+        side = OrderSide.SELL if position.qty > ZERO else OrderSide.BUY
+        qty, price = abs(position.qty), position.bankruptcy_price()
+        fee = position.margin - (position.value - position.qty * price)
+        self.trade_linear(position.instrument, side, qty, price, fee)
+        return side, qty, price, fee

@@ -1,11 +1,35 @@
-"""What a venue checks of an order before it takes it, and how it rounds against the taker."""
+"""What a venue checks of an order, and the prices that an order meets in its book."""
 
 from decimal import Decimal
 
+from msgspec import Struct
+
 from engine.model.errors import Rejected
-from engine.model.instrument import Instrument
-from engine.model.money import ONE, plain
+from engine.model.instrument import Instrument, Market
+from engine.model.money import ONE, ZERO, plain
 from engine.model.order import Order, OrderSide
+
+MAX_LEVELS = 100
+"""Displayed sizes that the book is deep: what an order asks for beyond them is not filled."""
+
+Part = tuple[Decimal, Decimal]
+"""Price in quote asset and quantity in base asset of one execution."""
+
+
+class Offer(Struct, frozen=True):
+    """One side of the book, as an order meets it.
+
+    Attributes:
+        price: of the first level, in quote asset.
+        shown: base asset on each level; None is no limit.
+        slippage: how much worse each further level is, as a fraction of ``price``.
+        taken: base asset that other orders took before.
+    """
+
+    price: Decimal
+    shown: Decimal | None = None
+    slippage: Decimal = ZERO
+    taken: Decimal = ZERO
 
 
 def worse(instrument: Instrument, side: OrderSide, price: Decimal, fraction: Decimal) -> Decimal:
@@ -15,15 +39,43 @@ def worse(instrument: Instrument, side: OrderSide, price: Decimal, fraction: Dec
     return instrument.floor_price(price * (ONE - fraction))
 
 
+def walk(instrument: Instrument, side: OrderSide, qty: Decimal, offer: Offer) -> list[Part]:
+    """Split ``qty`` over the levels of the book, best first; less of it where the book ends."""
+    if offer.shown is None or not offer.slippage:
+        return [(worse(instrument, side, offer.price, ZERO), qty)]
+    parts: list[Part] = []
+    level, used = divmod(offer.taken, offer.shown)
+    while qty > ZERO and level < MAX_LEVELS:
+        price = worse(instrument, side, offer.price, offer.slippage * level)
+        if price <= ZERO:
+            break
+        part = min(qty, offer.shown - used)
+        parts.append((price, part))
+        qty -= part
+        level, used = level + ONE, ZERO
+    return parts
+
+
 def check_filters(order: Order) -> None:
-    """Raise Rejected where the venue's filters refuse an order."""
+    """Raise Rejected where the venue's filters refuse an order whatever the price is."""
     instrument, qty = order.instrument, order.qty
     if not instrument.trading:
         raise Rejected(f"not_trading: {instrument.id} takes no orders")
-    if qty != instrument.floor_qty(qty) or qty < instrument.min_qty:
+    if qty <= ZERO or qty != instrument.floor_qty(qty) or qty < instrument.min_qty:
         raise Rejected(
             f"lot_size: {plain(qty)} is not a multiple of {plain(instrument.qty_step)}"
             f" of at least {plain(instrument.min_qty)}"
         )
     if instrument.max_market_qty is not None and qty > instrument.max_market_qty:
         raise Rejected(f"max_market_qty: {plain(qty)} is above {plain(instrument.max_market_qty)}")
+
+
+def check_notional(order: Order, price: Decimal) -> None:
+    """Raise Rejected where an order is worth too little at ``price``; reduce-only is exempt."""
+    instrument, notional = order.instrument, order.qty * price
+    exempt = order.reduce_only and instrument.id.market is Market.LINEAR
+    if notional < instrument.min_notional and not exempt:
+        raise Rejected(
+            f"min_notional: worth {plain(notional)} {instrument.quote},"
+            f" at least {plain(instrument.min_notional)} is needed"
+        )

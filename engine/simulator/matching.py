@@ -3,9 +3,10 @@
 Pure: prices and times come in, reports go out. ``now_ns`` is local monotonic time, ``time_ns``
 UTC; both are given by the caller. An order meets the first quote received at or after its
 acceptance plus the latency: up to the displayed size at the touch, the rest one ``slippage_bps``
-worse for each further displayed size. Without a quote for a second it meets the last trade,
-``slippage_bps`` worse; without any price for ten seconds it is rejected. A market order is
-immediate-or-cancel: what is left after ``MAX_LEVELS`` displayed sizes is cancelled.
+worse for each further displayed size; what one order takes of a quote, the next one finds gone.
+Without a quote for a second it meets the last trade, ``slippage_bps`` worse; without any price for
+ten seconds it is rejected. A market order is immediate-or-cancel: what is left where the book ends
+(``filters.MAX_LEVELS``) is cancelled.
 """
 
 from decimal import Decimal
@@ -28,17 +29,14 @@ from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ONE, ZERO, exact, plain
 from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus
 from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
-from engine.simulator.account import Account, LinearPosition
-from engine.simulator.filters import check_filters, worse
+from engine.simulator.account import Account, Funding, LinearPosition
+from engine.simulator.filters import Offer, Part, check_filters, check_notional, walk, worse
 
-MAX_LEVELS = 100
 QUOTE_WAIT_NS = 1_000_000_000
 PRICE_WAIT_NS = 10_000_000_000
 BPS = Decimal(10_000)
 IOC_REST = "ioc: the rest was cancelled, a market order is immediate-or-cancel"
-
-Level = tuple[Decimal, Decimal | None]
-"""A price and the size shown there; None is no limit of size."""
+REDUCED = "reduce_only: the rest was cancelled, the position is flat"
 
 Report = OrderUpdated | OrderFilled | BalancesReported | FundingPaid
 
@@ -73,18 +71,15 @@ class VenueOrder(Struct, frozen=True):
     fills: tuple[Fill, ...] = ()
 
 
-class Funding(Struct, frozen=True):
-    """The next settlement of an instrument: venue time in ms, and the rate as a fraction."""
-
-    next_ms: int
-    rate: Decimal
-
-
 class VenueModel:
-    """One venue's account and its orders."""
+    """One venue's account and its orders.
+
+    ``unsaved`` tells that the record lacks something that no report was made of.
+    """
 
     def __init__(self, rules: VenueRules, account: Account, next_id: int) -> None:
         self.rules = rules
+        self._slippage = rules.slippage_bps / BPS
         self.account = account
         self.next_id = next_id
         self.orders: dict[str, VenueOrder] = {}
@@ -92,6 +87,8 @@ class VenueModel:
         self.changed_orders: dict[str, VenueOrder] = {}
         self.new_fills: list[Fill] = []
         self.new_funding: list[FundingPaid] = []
+        self.unsaved = False
+        self._settled_ms: dict[InstrumentId, int] = {}
         self._pending: dict[str, VenueOrder] = {}
         self._last: dict[InstrumentId, float] = {}
 
@@ -102,7 +99,7 @@ class VenueModel:
         key = order.client_order_id
         known = self.orders.get(key)
         if known is not None and (self.rules.ids_unique_for_ever or key in self._pending):
-            return []  # the first order under this id stands; the repetition is refused
+            return [self._duplicate(known, time_ns)]
         taken = VenueOrder(order, self._new_id(), OrderStatus.ACKNOWLEDGED)
         taken = replace(taken, due_ns=now_ns + self.rules.latency_ns)
         try:
@@ -112,6 +109,16 @@ class VenueModel:
         self._pending[key] = taken
         self._keep(taken)
         return [self._update(taken, time_ns)]
+
+    def _duplicate(self, first: VenueOrder, time_ns: int) -> OrderUpdated:
+        """Refuse a repetition: the first order under its id stands.
+
+        A venue's error code says no more than that, so the order is reported unknown: its sender
+        looks it up, at once if he lacks fills of it.
+        """
+        key, message = first.order.client_order_id, "duplicate_id: an order under this id exists"
+        filled = first.filled_qty
+        return OrderUpdated(key, OrderStatus.UNKNOWN, time_ns, filled, message=message)
 
     def look_up(self, client_order_id: str, time_ns: int) -> OrderLookedUp:
         """Answer what became of an order; the books know every order for ever."""
@@ -132,9 +139,10 @@ class VenueModel:
     def restore(self, orders: list[VenueOrder], now_ns: int) -> None:
         """Take up the orders of an earlier run; accepted ones may be matched from now on."""
         for known in orders:
-            self.orders[known.order.client_order_id] = known
+            key = known.order.client_order_id
+            self.orders[key] = known
             if known.status is OrderStatus.ACKNOWLEDGED:
-                self._pending[known.order.client_order_id] = replace(known, due_ns=now_ns)
+                self._pending[key] = self.orders[key] = replace(known, due_ns=now_ns)
 
     @property
     def has_pending(self) -> bool:
@@ -142,14 +150,25 @@ class VenueModel:
 
     # Prices
 
-    def on_tick(self, tick: Tick, time_ns: int) -> list[Report]:
-        """Take a price; returns what it caused."""
+    def observe(self, tick: Tick) -> bool:
+        """Take note of a price; False when it causes nothing, so that ``on_tick`` can be left out.
+
+        Called for every price of the process: what causes nothing must cost next to nothing.
+        """
+        if isinstance(tick, QuoteTick):
+            return bool(self._pending)
         if isinstance(tick, TradeTick):
             self._last[tick.instrument] = tick.price
+            return False
+        return self._observe_mark(tick)
+
+    def on_tick(self, tick: Tick, time_ns: int) -> list[Report]:
+        """Take a price; returns what it caused."""
+        if not self.observe(tick):
             return []
         if isinstance(tick, QuoteTick):
-            return self._on_quote(tick, time_ns) if self._pending else []
-        return self._on_mark(tick, time_ns)
+            return self._on_quote(tick, time_ns)
+        return self._on_mark(tick, time_ns) if isinstance(tick, MarkTick) else []
 
     def advance(self, now_ns: int, time_ns: int) -> list[Report]:
         """Match orders that waited too long for a quote at the last trade, or reject them."""
@@ -159,8 +178,8 @@ class VenueModel:
             instrument = pending.order.instrument
             last = self._last.get(instrument.id)
             if waited_ns >= QUOTE_WAIT_NS and last is not None:
-                levels = [(worse(instrument, pending.order.side, exact(last), self._slip(1)), None)]
-                reports += self._match(pending, levels, time_ns)
+                offer = Offer(worse(instrument, pending.order.side, exact(last), self._slippage))
+                reports += self._match(pending, offer, time_ns)
             elif waited_ns >= PRICE_WAIT_NS:
                 message = f"no_price: no price of {instrument.id} within 10 s"
                 reports.append(self._finish(pending, OrderStatus.REJECTED, time_ns, message))
@@ -168,160 +187,141 @@ class VenueModel:
 
     def _on_quote(self, tick: QuoteTick, time_ns: int) -> list[Report]:
         reports: list[Report] = []
+        taken = dict.fromkeys(OrderSide, ZERO)
         for pending in list(self._pending.values()):
-            order = pending.order
-            if order.instrument.id == tick.instrument and tick.received_ns >= pending.due_ns:
-                levels = self._levels(order, tick)
-                if levels:
-                    reports += self._match(pending, levels, time_ns)
+            order, side = pending.order, pending.order.side
+            if order.instrument.id != tick.instrument or tick.received_ns < pending.due_ns:
+                continue
+            touch, shown = (
+                (tick.ask, tick.ask_qty) if side is OrderSide.BUY else (tick.bid, tick.bid_qty)
+            )
+            if touch > 0 and shown > 0:  # else nothing is offered: the order waits on
+                size = max(order.instrument.floor_qty(exact(shown)), order.instrument.qty_step)
+                offer = Offer(exact(touch), size, self._slippage, taken[side])
+                reports += self._match(pending, offer, time_ns)
+                taken[side] += self.orders[order.client_order_id].filled_qty
         return reports
-
-    def _levels(self, order: Order, tick: QuoteTick) -> list[Level]:
-        """Prices and sizes an order meets, the displayed one first."""
-        buys = order.side is OrderSide.BUY
-        touch, shown = (tick.ask, tick.ask_qty) if buys else (tick.bid, tick.bid_qty)
-        if shown <= 0 or touch <= 0:
-            return []
-        price, instrument = exact(touch), order.instrument
-        size = max(instrument.floor_qty(exact(shown)), instrument.qty_step)
-        if self.rules.slippage_bps == ZERO:
-            return [(price, None)]
-        prices = (
-            worse(instrument, order.side, price, self._slip(level)) for level in range(MAX_LEVELS)
-        )
-        return [(level_price, size) for level_price in prices if level_price > ZERO]
-
-    def _slip(self, level: int) -> Decimal:
-        return self.rules.slippage_bps * level / BPS
 
     # Matching
 
-    def _match(self, pending: VenueOrder, levels: list[Level], time_ns: int) -> list[Report]:
-        order = pending.order
-        wanted = order.qty
-        if order.reduce_only:
-            wanted = min(wanted, self._reducible(order))
+    def _match(self, pending: VenueOrder, offer: Offer, time_ns: int) -> list[Report]:
+        order, instrument = pending.order, pending.order.instrument
         try:
-            if wanted <= ZERO:
-                raise Rejected("reduce_only: nothing to reduce, the position is flat")
-            self._check_funds(order, wanted, levels[0][0])
+            wanted = self._wanted(order)
+            check_notional(order, offer.price)
+            parts = walk(instrument, order.side, wanted, offer)
+            self._check_funds(order, parts)
         except Rejected as refusal:
             return [self._finish(pending, OrderStatus.REJECTED, time_ns, str(refusal))]
-        reports: list[Report] = []
-        for price, size in levels:
-            qty = wanted if size is None else min(wanted, size)
+        for price, qty in parts:
             pending = self._fill(pending, qty, price, time_ns)
-            reports.append(OrderFilled(pending.fills[-1], time_ns))
-            wanted -= qty
-            if wanted <= ZERO:
-                break
-        filled = pending.filled_qty == order.qty
-        status = OrderStatus.FILLED if filled else OrderStatus.CANCELLED
-        message = (
-            None if filled else "the rest was cancelled: a market order is immediate-or-cancel"
-        )
-        reports.append(self.balances(order.instrument, time_ns))
+        reports: list[Report] = [OrderFilled(fill, time_ns) for fill in pending.fills]
+        reports.append(self.balances(instrument, time_ns))
+        status, message = OrderStatus.FILLED, None
+        if pending.filled_qty < order.qty:
+            status = OrderStatus.CANCELLED
+            message = REDUCED if pending.filled_qty == wanted else IOC_REST
         reports.append(self._finish(pending, status, time_ns, message))
         return reports
 
-    def _reducible(self, order: Order) -> Decimal:
-        signed = self.account.signed_qty(order.instrument.id)
-        reduces = (signed > ZERO) == (order.side is OrderSide.SELL)
-        return abs(signed) if reduces else ZERO
+    def _wanted(self, order: Order) -> Decimal:
+        """What an order may trade: a reduce-only one no more than the position."""
+        if not order.reduce_only:
+            return order.qty
+        wanted = min(order.qty, self.account.reducible(order.instrument.id, order.side))
+        if not wanted:
+            raise Rejected(f"reduce_only: there is no position that a {order.side} reduces")
+        return wanted
 
-    def _check_funds(self, order: Order, qty: Decimal, price: Decimal) -> None:
+    def _check_funds(self, order: Order, parts: list[Part]) -> None:
         instrument, account = order.instrument, self.account
-        if instrument.id.market is Market.LINEAR:
-            rate = self.rules.fee_rates[Market.LINEAR]
-            needed = ZERO if order.reduce_only else qty * price * (ONE / account.leverage + rate)
-            asset = instrument.quote
-        elif order.side is OrderSide.BUY:
-            needed, asset = qty * price, instrument.quote
-        else:
-            needed, asset = qty, instrument.base
-        if needed > account.free(asset):
+        rate = self.rules.fee_rates[instrument.id.market]
+        missing = account.missing(instrument, order.side, parts, rate)
+        if missing is not None:
+            asset, needed = missing
             raise Rejected(
                 f"insufficient_balance: needs {plain(needed)} {asset},"
                 f" {plain(account.free(asset))} is free"
             )
 
     def _fill(self, pending: VenueOrder, qty: Decimal, price: Decimal, time_ns: int) -> VenueOrder:
-        order = pending.order
-        fill = self._execute(order.instrument, order.side, qty, price, time_ns)
-        fill = replace(
-            fill,
+        order, instrument = pending.order, pending.order.instrument
+        rate = self.rules.fee_rates[instrument.id.market]
+        fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate)
+        fill = Fill(
+            venue_trade_id=self._new_id(),
+            instrument=instrument,
+            side=order.side,
+            qty=qty,
+            price=price,
+            fee=fee,
+            fee_asset=fee_asset,
+            time_ns=time_ns,
             client_order_id=order.client_order_id,
             venue_order_id=pending.venue_order_id,
         )
         self.new_fills.append(fill)
         return replace(pending, filled_qty=pending.filled_qty + qty, fills=(*pending.fills, fill))
 
-    def _execute(
-        self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, time_ns: int
-    ) -> Fill:
-        """Trade on the account at the taker fee, paid in base on spot buys, else in quote."""
-        rate = self.rules.fee_rates[instrument.id.market]
-        in_base = instrument.id.market is Market.SPOT and side is OrderSide.BUY
-        fee = qty * rate if in_base else qty * price * rate
-        if instrument.id.market is Market.SPOT:
-            self.account.trade_spot(instrument, side, qty, price, fee)
-        else:
-            self.account.trade_linear(instrument, side, qty, price, fee)
-        return Fill(
-            venue_trade_id=self._new_id(),
-            instrument=instrument,
-            side=side,
-            qty=qty,
-            price=price,
-            fee=fee,
-            fee_asset=instrument.base if in_base else instrument.quote,
-            time_ns=time_ns,
-        )
-
     # Margin
 
-    def _on_mark(self, tick: MarkTick, time_ns: int) -> list[Report]:
-        position = self.account.positions.get(tick.instrument)
-        reports = self._settle_funding(tick, position, time_ns)
-        rules = self.rules
-        if position is not None and position.is_liquidated(
-            exact(tick.mark), rules.leverage, rules.maintenance_margin
+    def _observe_mark(self, tick: MarkTick) -> bool:
+        """Note when funding is due next; True when this mark may settle it or liquidate."""
+        instrument = tick.instrument
+        due = self.funding.get(instrument)
+        held = instrument in self.account.positions
+        if due is not None and tick.venue_time_ms >= due.next_ms:
+            return True
+        if (
+            tick.funding_rate is not None
+            and tick.next_funding_ms > tick.venue_time_ms
+            and tick.next_funding_ms > self._settled_ms.get(instrument, 0)
+            and (
+                due is None or due.rate != tick.funding_rate or due.next_ms != tick.next_funding_ms
+            )
         ):
+            self.funding[instrument] = Funding(tick.next_funding_ms, tick.funding_rate)
+            if held and (due is None or due.next_ms != tick.next_funding_ms):
+                self.unsaved = True  # a settlement that falls into a downtime is still owed
+        return held
+
+    def _on_mark(self, tick: MarkTick, time_ns: int) -> list[Report]:
+        reports: list[Report] = []
+        mark = exact(tick.mark)
+        due = self.funding.get(tick.instrument)
+        position = self.account.positions.get(tick.instrument)
+        if due is not None and tick.venue_time_ms >= due.next_ms:
+            del self.funding[tick.instrument]
+            self._settled_ms[tick.instrument] = due.next_ms
+            self._observe_mark(tick)
+            if position is not None:
+                reports += self._settle_funding(position, mark, due, time_ns)
+        if position is not None and position.is_liquidated(mark, self.rules.maintenance_margin):
             reports += self._liquidate(position, time_ns)
         return reports
 
     def _settle_funding(
-        self, tick: MarkTick, position: LinearPosition | None, time_ns: int
+        self, position: LinearPosition, mark: Decimal, due: Funding, time_ns: int
     ) -> list[Report]:
-        due = self.funding.get(tick.instrument)
-        reports: list[Report] = []
-        if due is not None and tick.venue_time_ms >= due.next_ms:
-            del self.funding[tick.instrument]
-            if position is not None:
-                amount = position.qty * exact(tick.mark) * due.rate
-                instrument = position.instrument
-                self.account.add(instrument.quote, -amount)
-                paid = FundingPaid(self._new_id(), instrument, amount, time_ns)
-                self.new_funding.append(paid)
-                reports = [paid, self.balances(instrument, time_ns)]
-        if tick.next_funding_ms > tick.venue_time_ms and tick.funding_rate is not None:
-            rate = exact(tick.funding_rate)
-            self.funding[tick.instrument] = Funding(tick.next_funding_ms, rate)
-        return reports
+        """Longs pay shorts where the rate is positive."""
+        amount = position.qty * mark * exact(due.rate)
+        instrument = position.instrument
+        self.account.add(instrument.quote, -amount)
+        paid = FundingPaid(self._new_id(), instrument, amount, time_ns)
+        self.new_funding.append(paid)
+        return [paid, self.balances(instrument, time_ns)]
 
     def _liquidate(self, position: LinearPosition, time_ns: int) -> list[Report]:
-        """Close at the bankruptcy price: the position's margin is lost whole, no fee is left."""
-        instrument, qty = position.instrument, abs(position.qty)
-        side = OrderSide.SELL if position.qty > ZERO else OrderSide.BUY
-        price = position.bankruptcy_price(self.account.leverage)
-        self.account.trade_linear(instrument, side, qty, price, ZERO)
+        """Close at the last tick before bankruptcy; what is left of the margin is the fee."""
+        instrument = position.instrument
+        side, qty, price, fee = self.account.liquidate(position)
         fill = Fill(
             venue_trade_id=self._new_id(),
             instrument=instrument,
             side=side,
             qty=qty,
             price=price,
-            fee=ZERO,
+            fee=fee,
             fee_asset=instrument.quote,
             time_ns=time_ns,
             kind=FillKind.LIQUIDATION,
@@ -350,14 +350,14 @@ class VenueModel:
 
     def venue_positions(self) -> list[VenuePosition]:
         """The netted linear positions."""
-        rules = self.rules
+        maintenance = self.rules.maintenance_margin
         return [
             VenuePosition(
                 key,
                 Side.LONG if position.qty > ZERO else Side.SHORT,
                 abs(position.qty),
                 position.entry_price,
-                position.liquidation_price(rules.leverage, rules.maintenance_margin),
+                position.liquidation_price(maintenance),
             )
             for key, position in self.account.positions.items()
         ]

@@ -44,9 +44,11 @@ class PaperBroker:
         self._sink = sink
         first_id = clock.now_ns() // NS_PER_MS * 1000
         self._model: VenueModel = store.load(rules, opening, first_id, clock.monotonic_ns())
+        self._positions: Sequence[VenuePosition] = self._model.venue_positions()
         self._answers: deque[BrokerEvent] = deque()
         self._wake = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
+        self._stopping = False
 
     # The broker port
 
@@ -61,7 +63,8 @@ class PaperBroker:
         self._answer([self._model.look_up(order.client_order_id, self._clock.now_ns())])
 
     def positions(self) -> Sequence[VenuePosition]:
-        return self._model.venue_positions()
+        """The positions that belong to what was told: what is not written yet does not count."""
+        return self._positions
 
     async def run(self) -> None:
         """Tell balances, then write and tell what happens, until cancelled."""
@@ -74,16 +77,21 @@ class PaperBroker:
 
     def on_tick(self, tick: Tick) -> None:
         """Let the venue model see a price, after the guard has."""
-        reports = self._model.on_tick(tick, self._clock.now_ns())
-        if reports:
-            self._answer(reports)
+        if self._model.observe(tick):
+            reports = self._model.on_tick(tick, self._clock.now_ns())
+            if reports:
+                self._answer(reports)
 
     async def _advance(self) -> None:
         while True:
             await asyncio.sleep(ADVANCE_PERIOD_S)
             if self._model.has_pending:
                 now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
-                self._answer(self._model.advance(now_ns, time_ns))
+                reports = self._model.advance(now_ns, time_ns)
+                if reports:
+                    self._answer(reports)
+            if self._model.unsaved:
+                self._wake.set()
 
     # Answers
 
@@ -92,10 +100,20 @@ class PaperBroker:
         self._wake.set()
 
     async def drain(self) -> None:
-        """Write and tell what is left, for an orderly stop after ``run`` ended."""
-        if self._telling is not None:
-            await asyncio.wait({self._telling})
-        await self._tell()
+        """Write and tell what is left, for an orderly stop after ``run`` ended.
+
+        Where the record still refuses, the rest stays unwritten and untold, as if the process had
+        been killed: the next start asks what became of it.
+        """
+        self._stopping = True
+        try:
+            if self._telling is not None:
+                await asyncio.wait({self._telling})
+                self._telling.result()
+            while self._answers or self._model.unsaved:
+                await self._tell()
+        except Retryable as error:
+            log.error("paper.left_unwritten", venue=self.venue, error=str(error))
 
     async def _write(self) -> None:
         while True:
@@ -106,18 +124,30 @@ class PaperBroker:
 
     async def _tell(self) -> None:
         self._wake.clear()
-        count = len(self._answers)
+        count, positions = len(self._answers), self._model.venue_positions()
         await self._keep(take_changes(self._model))
+        self._positions = positions
         for _ in range(count):
             self._sink(self._answers.popleft())
 
     async def _keep(self, changes: Changes) -> None:
-        """Write a batch, as often as it takes: nothing is told before it is written."""
+        """Write a batch, as often as it takes: nothing is told before it is written.
+
+        Raises:
+            Retryable: the record refuses and the account is being stopped.
+        """
+        refused = False
         while True:
             try:
                 await asyncio.to_thread(self._store.write, changes)
             except Retryable as error:
-                log.error("paper.write_failed", venue=self.venue, error=str(error))
+                if self._stopping:
+                    raise
+                if not refused:
+                    log.error("paper.write_failed", venue=self.venue, error=str(error))
+                refused = True
                 await asyncio.sleep(WRITE_RETRY_S)
             else:
+                if refused:
+                    log.info("paper.write_resumed", venue=self.venue)
                 return

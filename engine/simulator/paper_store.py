@@ -5,19 +5,22 @@ means something. Amounts are TEXT in plain decimal notation.
 """
 
 import sqlite3
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.model.errors import Retryable
+from engine.model.errors import Misconfigured, Retryable
 from engine.model.events import FundingPaid
-from engine.model.instrument import Instrument, InstrumentId
-from engine.model.money import plain
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.money import exact, plain
 from engine.model.order import Fill
-from engine.simulator.account import Account, LinearPosition
-from engine.simulator.matching import Funding, VenueModel, VenueOrder, VenueRules
+from engine.simulator.account import Account, Funding, LinearPosition
+from engine.simulator.matching import VenueModel, VenueOrder, VenueRules
+
+SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (
@@ -25,9 +28,11 @@ CREATE TABLE IF NOT EXISTS meta (
 CREATE TABLE IF NOT EXISTS wallets (
     venue TEXT, asset TEXT, total TEXT NOT NULL, free TEXT NOT NULL, locked TEXT NOT NULL,
     PRIMARY KEY (venue, asset));
+CREATE TABLE IF NOT EXISTS openings (
+    venue TEXT, asset TEXT, amount TEXT NOT NULL, PRIMARY KEY (venue, asset));
 CREATE TABLE IF NOT EXISTS positions (
     venue TEXT, market TEXT, symbol TEXT, qty TEXT NOT NULL, value TEXT NOT NULL,
-    instrument TEXT NOT NULL, PRIMARY KEY (venue, market, symbol));
+    leverage TEXT NOT NULL, instrument TEXT NOT NULL, PRIMARY KEY (venue, market, symbol));
 CREATE TABLE IF NOT EXISTS orders (
     venue TEXT, venue_order_id TEXT, client_order_id TEXT NOT NULL, status TEXT NOT NULL,
     body TEXT NOT NULL, PRIMARY KEY (venue, venue_order_id));
@@ -52,8 +57,9 @@ class Changes(msgspec.Struct, frozen=True):
     orders: tuple[VenueOrder, ...]
     fills: tuple[Fill, ...]
     funding: tuple[FundingPaid, ...]
+    openings: tuple[tuple[str, Decimal], ...]
     wallet: tuple[tuple[str, Decimal, Decimal, Decimal], ...]
-    positions: tuple[tuple[Instrument, Decimal, Decimal], ...]
+    positions: tuple[LinearPosition, ...]
     funding_due: tuple[tuple[InstrumentId, Funding], ...]
 
 
@@ -65,28 +71,37 @@ def take_changes(model: VenueModel) -> Changes:
         orders=tuple(model.changed_orders.values()),
         fills=tuple(model.new_fills),
         funding=tuple(model.new_funding),
+        openings=tuple(account.openings.items()),
         wallet=tuple(
             (asset, total, account.free(asset), account.locked(asset))
             for asset, total in account.wallet.items()
         ),
-        positions=tuple((p.instrument, p.qty, p.value) for p in account.positions.values()),
+        positions=tuple(replace(position) for position in account.positions.values()),
         funding_due=tuple(model.funding.items()),
     )
     model.changed_orders.clear()
     model.new_fills.clear()
     model.new_funding.clear()
+    model.unsaved = False
     return changes
 
 
 class PaperStore:
-    """One venue's part of the file. Blocking; used from one thread at a time."""
+    """One venue's part of the file. Blocking; used from one thread at a time.
 
-    def __init__(self, path: Path, venue: str) -> None:
+    Raises:
+        Misconfigured: the file cannot be used; the message names it.
+    """
+
+    def __init__(self, path: Path, venue: str, busy_timeout_s: float = 5.0) -> None:
         self._venue = venue
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db = _open(path, busy_timeout_s)
+        except sqlite3.DatabaseError as error:
+            raise Misconfigured(
+                f"{path.name} in DATA_DIR, the paper account's record, cannot be used: {error};"
+                " repair it, or move it away to begin anew with PAPER_BALANCE"
+            ) from error
 
     def close(self) -> None:
         self._db.close()
@@ -94,30 +109,36 @@ class PaperStore:
     def load(
         self, rules: VenueRules, opening: dict[str, Decimal], first_id: int, now_ns: int
     ) -> VenueModel:
-        """Read the account; a new one starts with ``opening`` balances and ids from ``first_id``.
+        """Read the account; a new one starts with ``opening`` balances.
 
-        A quote asset that the account does not know yet is credited with its opening balance.
+        An asset of ``opening`` that was never credited is credited now. Ids go on from the last
+        one or from ``first_id``, whichever is higher: an older copy of the file must not give ids
+        again that were told before.
         """
         account = Account(rules.leverage)
         for asset, total in self._rows("SELECT asset, total FROM wallets WHERE venue = ?"):
             account.wallet[asset] = Decimal(total)
-        for asset, amount in opening.items():
-            account.wallet.setdefault(asset, amount)
-        rows = self._rows("SELECT instrument, qty, value FROM positions WHERE venue = ?")
-        for body, qty, value in rows:
+        for asset, amount in self._rows("SELECT asset, amount FROM openings WHERE venue = ?"):
+            account.openings[asset] = Decimal(amount)
+        for asset, credit in opening.items():
+            account.open(asset, credit)
+        query = "SELECT instrument, leverage, qty, value FROM positions WHERE venue = ?"
+        for body, *amounts in self._rows(query):
             instrument = msgspec.json.decode(body, type=Instrument)
-            position = LinearPosition(instrument, Decimal(qty), Decimal(value))
-            account.positions[instrument.id] = position
-        next_ids = self._rows("SELECT next_id FROM meta WHERE venue = ?")
-        model = VenueModel(rules, account, next_ids[0][0] if next_ids else first_id)
+            account.positions[instrument.id] = LinearPosition(instrument, *map(Decimal, amounts))
+        return self._load_model(VenueModel(rules, account, first_id), now_ns)
+
+    def _load_model(self, model: VenueModel, now_ns: int) -> VenueModel:
+        for (next_id,) in self._rows("SELECT next_id FROM meta WHERE venue = ?"):
+            model.next_id = max(model.next_id, next_id)
         query = "SELECT body FROM orders WHERE venue = ? ORDER BY CAST(venue_order_id AS INTEGER)"
         bodies = self._rows(query)
         model.restore([msgspec.json.decode(b, type=VenueOrder) for (b,) in bodies], now_ns)
         for market, symbol, next_ms, rate in self._rows(
             "SELECT market, symbol, next_ms, rate FROM funding_due WHERE venue = ?"
         ):
-            key = InstrumentId.parse(f"{self._venue}:{market}:{symbol}")
-            model.funding[key] = Funding(next_ms, Decimal(rate))
+            key = InstrumentId(self._venue, Market(market), symbol)
+            model.funding[key] = Funding(next_ms, float(rate))
         return model
 
     def write(self, changes: Changes) -> None:
@@ -126,15 +147,18 @@ class PaperStore:
         Raises:
             Retryable: SQLite refused; nothing was written.
         """
+        db = self._db
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
                 self._write_all(changes)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:  # not after a commit, nor where SQLite has rolled back
+                    db.execute("ROLLBACK")
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # our own mistake: trying again would not help
+        except sqlite3.DatabaseError as error:
             raise Retryable(f"the paper account's record refuses: {error}") from error
 
     def _write_all(self, changes: Changes) -> None:
@@ -147,13 +171,14 @@ class PaperStore:
                 for asset, total, free, locked in changes.wallet
             ],
         )
+        db.executemany(
+            "INSERT OR REPLACE INTO openings VALUES (?, ?, ?)",
+            [(venue, asset, plain(amount)) for asset, amount in changes.openings],
+        )
         db.execute("DELETE FROM positions WHERE venue = ?", (venue,))
         db.executemany(
-            "INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (venue, i.id.market, i.id.symbol, plain(qty), plain(value), _json(i))
-                for i, qty, value in changes.positions
-            ],
+            "INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [_position_row(venue, position) for position in changes.positions],
         )
         db.executemany(
             "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?)",
@@ -166,12 +191,13 @@ class PaperStore:
 
     def _write_executions(self, changes: Changes) -> None:
         db, venue = self._db, self._venue
+        # Replaced, not only inserted: a commit that reported an error may still have happened.
         db.executemany(
-            "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [_fill_row(venue, fill) for fill in changes.fills],
         )
         db.executemany(
-            "INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO funding VALUES (?, ?, ?, ?, ?, ?)",
             [
                 (
                     venue,
@@ -188,13 +214,31 @@ class PaperStore:
         db.executemany(
             "INSERT INTO funding_due VALUES (?, ?, ?, ?, ?)",
             [
-                (venue, key.market, key.symbol, due.next_ms, plain(due.rate))
+                (venue, key.market, key.symbol, due.next_ms, plain(exact(due.rate)))
                 for key, due in changes.funding_due
             ],
         )
 
     def _rows(self, query: str) -> list[Any]:
         return self._db.execute(query, (self._venue,)).fetchall()
+
+
+def _open(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        path, check_same_thread=False, isolation_level=None, timeout=busy_timeout_s
+    )
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"its version is {version}, not {SCHEMA_VERSION}")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        if version == 0:
+            db.executescript(f"{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};")
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _json(value: msgspec.Struct) -> str:
@@ -216,4 +260,17 @@ def _fill_row(venue: str, fill: Fill) -> tuple[object, ...]:
         fill.fee_asset,
         fill.kind,
         fill.time_ns,
+    )
+
+
+def _position_row(venue: str, position: LinearPosition) -> tuple[object, ...]:
+    instrument = position.instrument
+    return (
+        venue,
+        instrument.id.market,
+        instrument.id.symbol,
+        plain(position.qty),
+        plain(position.value),
+        plain(position.leverage),
+        _json(instrument),
     )
