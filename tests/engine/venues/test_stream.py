@@ -396,9 +396,13 @@ async def test_a_server_shutdown_moves_to_a_new_connection_without_a_gap(server,
         await server.send(frames.binance_trade("BNBUSDT", 1, 1))
         await until(lambda: heard.resumed)
         old = server.live
+        server.mute_acks = True
         await server.send(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
         await subscribed(server, 4)
         await old.send(frames.binance_trade("BNBUSDT", 2, 2).decode())
+        # The old connection serves until the new one's topics are acknowledged.
+        await until(lambda: heard.ticks[-1].price == 2.0)
+        await server.send(frames.compact({"result": None, "id": server.requests[-1][1]["id"]}))
         await server.send(
             frames.binance_trade("BNBUSDT", 2, 2), frames.binance_trade("BNBUSDT", 3, 3)
         )
