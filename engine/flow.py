@@ -7,9 +7,10 @@ overflow on that path (feeds conflate only inside one frame, and keep its extrem
 
 Records go to the journal, a queue with one consumer that commits what has gathered in one
 transaction in a worker thread. Commands that may only follow their commit (entries) wait in the
-same queue. The queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait,
-``handle_durably`` refuses new work with ``Retryable``; closes and fills are never refused or
-dropped.
+same queue, and go only if they are still wanted then: storage may have refused for a while. The
+queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait, ``handle_durably`` refuses new
+work with ``Retryable``; what comes by ``handle`` (fills, and closes that cannot wait for storage)
+is never refused or dropped.
 """
 
 import asyncio
@@ -33,9 +34,10 @@ from engine.model.effects import (
     Unwatch,
     Watch,
 )
-from engine.model.errors import Retryable
-from engine.model.events import ClockAdvanced, Event
+from engine.model.errors import Misconfigured, Retryable
+from engine.model.events import ClockAdvanced, Event, OrderUpdated, Started
 from engine.model.instrument import InstrumentId
+from engine.model.order import Order, OrderStatus
 from engine.model.position import Position
 from engine.model.signal import SignalRecord
 from engine.model.ticks import Tick
@@ -50,10 +52,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Step:
-    """One step's records, the commands that wait for their commit, and who waits for it."""
+    """One step's records, the entries that wait for their commit, and who waits for it."""
 
     records: Sequence[Record]
-    commands: Sequence[Command] = ()
+    entries: Sequence[Order] = ()
     done: asyncio.Future[None] | None = None
 
 
@@ -74,15 +76,21 @@ class Flow:
         clock: Clock,
         brokers: Mapping[str, Broker],
         feeds: Mapping[str, Feed],
+        *,
+        commit_retry_s: float = COMMIT_RETRY_S,
+        clock_period_s: float = CLOCK_PERIOD_S,
     ) -> None:
         self._guardian = guardian
         self._ledger = ledger
         self._clock = clock
         self._brokers = brokers
         self._feeds = feeds
+        self._commit_retry_s = commit_retry_s
+        self._clock_period_s = clock_period_s
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
         self._started = False
+        self._stopping = False
 
     # Views
 
@@ -107,6 +115,7 @@ class Flow:
         """Return why the guard is not complete; empty when it is."""
         found = [] if self._started else ["starting: the ledger is being read"]
         found += [f"no prices: {instrument}" for instrument in self._guardian.blind()]
+        found += [f"resolving: position {key}" for key in self._guardian.resolving()]
         if self._journal.error:
             found.append(f"storage: {self._journal.error}")
         return found
@@ -162,22 +171,29 @@ class Flow:
             raise Retryable(f"storage takes nothing now: {self._journal.error or 'journal full'}")
 
     def _carry_out(self, effects: Sequence[Effect], done: asyncio.Future[None] | None) -> None:
-        """Send what may go at once, then queue the records with what has to follow them."""
-        records, later = [], []
+        """Queue the records with what has to follow them, and send what may go at once.
+
+        Queueing comes first, and is only memory: a command that fails must not lose the records.
+        """
+        records: list[Record] = []
+        entries: list[Order] = []
+        commands: list[Command] = []
         for effect in effects:
             if isinstance(effect, RECORD_TYPES):
                 records.append(effect)
             elif isinstance(effect, SubmitOrder) and effect.after_commit:
-                later.append(effect)
+                entries.append(effect.order)
             else:
-                self._act(effect)
-        if records or later or done is not None:
-            self._journal.steps.append(_Step(records, later, done))
+                commands.append(effect)
+        if records or entries or done is not None:
+            self._journal.steps.append(_Step(records, entries, done))
             self._journal.filled.set()
+        for command in commands:
+            self._act(command)
 
     # Commands
 
-    def _act(self, command: Effect) -> None:
+    def _act(self, command: Command) -> None:
         match command:
             case SubmitOrder(order=order):
                 self._brokers[order.instrument.id.venue].submit(order)
@@ -188,22 +204,57 @@ class Flow:
             case Unwatch(instrument=instrument_id):
                 self._feeds[instrument_id.venue].unwatch(instrument_id)
 
+    def _enter(self, order: Order) -> None:
+        """Send a committed entry, unless it was overtaken while it waited."""
+        at_ns = self._clock.now_ns()
+        refusal = self._guardian.entry_refusal(order, at_ns)
+        if refusal is None:
+            self._brokers[order.instrument.id.venue].submit(order)
+        else:
+            status = OrderStatus.CANCELLED
+            self.handle(OrderUpdated(order.client_order_id, status, at_ns, message=refusal))
+
     # Running
 
     async def start(self) -> None:
-        """Read the ledger and begin recovery. Call once, before ``run``."""
+        """Read the ledger and begin recovery. Call once, before ``run``.
+
+        Raises:
+            Retryable: the ledger could not be read.
+            Misconfigured: a position is open on a venue that is not set up.
+        """
         started = await asyncio.to_thread(self._ledger.load, self._clock.now_ns())
+        self._check_venues(started)
         self._started = True
         self.handle(started)
 
+    def _check_venues(self, started: Started) -> None:
+        for position in started.positions:
+            venue = position.instrument.id.venue
+            if venue not in self._brokers or venue not in self._feeds:
+                raise Misconfigured(
+                    f"position {position.id} is open on {venue}: add {venue} to VENUES"
+                )
+
     async def run(self) -> None:
         """Write the journal and tell the time until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write_journal(), name="journal")
-            tasks.create_task(self._tell_time(), name="clock")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write_journal(), name="journal")
+                tasks.create_task(self._tell_time(), name="clock")
+        finally:
+            self._stopping = True
 
     async def drain(self) -> None:
-        """Commit everything that waits in the journal; for an orderly stop, after ``run`` ended."""
+        """Commit everything that waits in the journal; for an orderly stop, after ``run`` ended.
+
+        Entries are not sent any more: the next start looks them up, and sends them while they are
+        fresh.
+
+        Raises:
+            Retryable: storage refuses; what was not written still waits.
+        """
+        self._stopping = True
         if self._committing is not None:
             await asyncio.wait({self._committing})
         while self._journal.steps:
@@ -211,7 +262,7 @@ class Flow:
 
     async def _tell_time(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_PERIOD_S)
+            await asyncio.sleep(self._clock_period_s)
             self.handle(ClockAdvanced(self._clock.now_ns()))
 
     async def _write_journal(self) -> None:
@@ -224,7 +275,7 @@ class Flow:
             except Retryable as error:
                 self._journal.error = str(error)
                 log.error("journal.commit_failed", error=str(error))
-                await asyncio.sleep(COMMIT_RETRY_S)
+                await asyncio.sleep(self._commit_retry_s)
 
     async def _commit_batch(self) -> None:
         """Commit what has gathered, in one transaction, then let go what waited for it."""
@@ -234,11 +285,12 @@ class Flow:
         if records:
             await asyncio.to_thread(self._ledger.commit, records)
         journal.error = None
-        for step in batch:
+        for _ in batch:  # before anything else happens: what is written is not written again
             journal.steps.popleft()
-            for command in step.commands:
-                self._act(command)
-            if step.done is not None and not step.done.done():
-                step.done.set_result(None)
         if not journal.steps:
             journal.filled.clear()
+        for step in batch:
+            if step.done is not None and not step.done.done():
+                step.done.set_result(None)
+            for order in () if self._stopping else step.entries:
+                self._enter(order)

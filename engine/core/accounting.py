@@ -26,16 +26,18 @@ def fee_rate(fill: Fill) -> Decimal | None:
 def apply_entry(position: Position, fill: Fill) -> Position:
     """Add an entry fill to a position."""
     paid = _with_fee(position, fill)
+    base_fee = _base_fee(fill)
     return replace(
         paid,
         qty=paid.qty + fill.qty,
-        entry_value=paid.entry_value + fill.qty * fill.price,
+        base_fees=paid.base_fees + base_fee,
+        entry_value=paid.entry_value + (fill.qty - base_fee) * fill.price,
         entry_time_ns=fill.time_ns if paid.entry_time_ns is None else paid.entry_time_ns,
     )
 
 
 def apply_exit(position: Position, fill: Fill) -> Position:
-    """Add an exit fill to a position."""
+    """Add an exit fill to a position. On spot it pays its fee from what it receives."""
     paid = _with_fee(position, fill)
     return replace(
         paid,
@@ -47,13 +49,17 @@ def apply_exit(position: Position, fill: Fill) -> Position:
 
 def _with_fee(position: Position, fill: Fill) -> Position:
     rate = fee_rate(fill)
-    in_base = fill.fee_asset == fill.instrument.base and fill.instrument.id.market is Market.SPOT
     return replace(
         position,
         fees=position.fees + fill.fee * (rate or ZERO),
         fees_unvalued=position.fees_unvalued or rate is None,
-        base_fees=position.base_fees + (fill.fee if in_base else ZERO),
     )
+
+
+def _base_fee(fill: Fill) -> Decimal:
+    """Base quantity that a spot entry fill kept back as its fee."""
+    in_base = fill.fee_asset == fill.instrument.base and fill.instrument.id.market is Market.SPOT
+    return fill.fee if in_base else ZERO
 
 
 def split_fill(fill: Fill, qty: Decimal) -> tuple[Fill, Fill]:

@@ -41,12 +41,12 @@ def exits_of(signal: Signal, config: GuardConfig) -> Exits:
     return Exits(take_profit, stop_loss)
 
 
-def check_before_price(state: State, signal: Signal, now_ns: int) -> None:
+def check_before_price(state: State, signal: Signal) -> None:
     """Raise Refused when an entry cannot be made whatever the price is."""
     config, instrument = state.config, signal.instrument
     if not state.accepting:
         raise Refused("bot_stopped: entries are stopped; start the bot to accept them")
-    _check_age(config, signal, now_ns)
+    check_age(config, signal.effective_sent_ns, state.at_ns)
     closed_at = state.last_close_ns.get(instrument.id)
     if closed_at is not None and signal.sent_at_ns is not None and signal.sent_at_ns < closed_at:
         raise Refused("superseded: a later close was already received for this instrument")
@@ -59,9 +59,9 @@ def check_before_price(state: State, signal: Signal, now_ns: int) -> None:
         raise Refused(f"max_open_positions: {active} open, MAX_OPEN_POSITIONS allows no more")
 
 
-def _check_age(config: GuardConfig, signal: Signal, now_ns: int) -> None:
-    sent = signal.received_at_ns if signal.sent_at_ns is None else signal.sent_at_ns
-    age_ns = now_ns - sent
+def check_age(config: GuardConfig, sent_ns: int, now_ns: int) -> None:
+    """Raise Refused when an entry was sent too long ago to be made."""
+    age_ns = now_ns - sent_ns
     if age_ns > config.signal_max_age_ns:
         age, limit = age_ns // 10**9, config.signal_max_age_ns // 10**9
         raise Refused(f"too_old: {age} s since it was sent, SIGNAL_MAX_AGE_SECONDS is {limit}")
@@ -80,7 +80,8 @@ def admit(state: State, signal: Signal, price: Decimal) -> Entry:
     _check_sides(exits, side, price)
     stop = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, price, instrument)
     qty = instrument.floor_qty(_wanted_qty(state, signal, price, stop))
-    _check_quantity(config, instrument, qty, price if stop is None else stop)
+    _check_quantity(config, instrument, qty)
+    _check_notional(config, instrument, qty, price, price if stop is None else stop)
     _check_liquidation(config, instrument, side, price, stop)
     return Entry(qty, exits, _check_funds(state, instrument, qty, price))
 
@@ -126,7 +127,8 @@ def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | No
             return size.value / price
         case SizeKind.PERCENT:
             free = state.free(instrument.id.venue, instrument.quote)
-            return percent_of(free, size.value) / price
+            affordable = free / _funds_per_notional(state.config, instrument)
+            return min(percent_of(free, size.value), affordable) / price
         case SizeKind.RISK_PERCENT:
             if stop is None:
                 raise Refused("no_stop: risk_percent needs a stop-loss to measure the risk by")
@@ -156,9 +158,7 @@ def _fee_rate(config: GuardConfig, instrument: Instrument) -> Decimal:
     return config.fee_rates[instrument.id.venue, instrument.id.market]
 
 
-def _check_quantity(
-    config: GuardConfig, instrument: Instrument, qty: Decimal, stop: Decimal
-) -> None:
+def _check_quantity(config: GuardConfig, instrument: Instrument, qty: Decimal) -> None:
     if qty < instrument.min_qty or qty <= ZERO:
         raise Refused(
             f"below_min_qty: {plain(qty)} {instrument.base} after rounding to the step,"
@@ -169,15 +169,36 @@ def _check_quantity(
             f"above_max_qty: {plain(qty)} {instrument.base}, {instrument.id} takes at most"
             f" {plain(instrument.max_market_qty)} in a market order"
         )
-    held = qty
-    if instrument.id.market is Market.SPOT:
-        held = instrument.floor_qty(qty * (ONE - _fee_rate(config, instrument)))
-    needed = MIN_NOTIONAL_MARGIN * instrument.min_notional
-    if held < instrument.min_qty or held * stop < needed:
+    held = _held_after_fee(config, instrument, qty)
+    if held < instrument.min_qty:
         raise Refused(
-            f"below_min_notional: worth {plain(held * stop)} {instrument.quote} at its stop, at"
+            f"below_min_qty: {plain(held)} {instrument.base} would be held after the fee,"
+            f" {instrument.id} takes at least {plain(instrument.min_qty)} to close it"
+        )
+
+
+def _check_notional(
+    config: GuardConfig, instrument: Instrument, qty: Decimal, price: Decimal, stop: Decimal
+) -> None:
+    if qty * price < instrument.min_notional:
+        raise Refused(
+            f"below_min_notional: worth {plain(qty * price)} {instrument.quote},"
+            f" {instrument.id} takes at least {plain(instrument.min_notional)}"
+        )
+    value_at_stop = _held_after_fee(config, instrument, qty) * stop
+    needed = MIN_NOTIONAL_MARGIN * instrument.min_notional
+    if value_at_stop < needed:
+        raise Refused(
+            f"below_min_notional: worth {plain(value_at_stop)} {instrument.quote} at its stop, at"
             f" least {plain(needed)} is needed so that it can be closed there"
         )
+
+
+def _held_after_fee(config: GuardConfig, instrument: Instrument, qty: Decimal) -> Decimal:
+    """What a bought quantity comes to in whole steps; on spot the fee is taken from it."""
+    if instrument.id.market is Market.LINEAR:
+        return qty
+    return instrument.floor_qty(qty * (ONE - _fee_rate(config, instrument)))
 
 
 def _check_liquidation(
@@ -200,12 +221,15 @@ def liquidation_price(config: GuardConfig, side: Side, entry_price: Decimal) -> 
     return entry_price * (ONE - side.sign * room)
 
 
+def _funds_per_notional(config: GuardConfig, instrument: Instrument) -> Decimal:
+    """Free quote balance that an entry takes per unit of notional: margin and fee on linear."""
+    if instrument.id.market is Market.SPOT:
+        return ONE
+    return ONE / config.leverage + _fee_rate(config, instrument)
+
+
 def _check_funds(state: State, instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:
-    notional = qty * price
-    needed = notional
-    if instrument.id.market is Market.LINEAR:
-        rate = _fee_rate(state.config, instrument)
-        needed = notional / state.config.leverage + notional * rate
+    needed = qty * price * _funds_per_notional(state.config, instrument)
     free = state.free(instrument.id.venue, instrument.quote)
     if needed > free:
         raise Refused(

@@ -2,17 +2,18 @@
 
 from msgspec.structs import replace
 
-from engine.core.admission import Refused, admit, check_before_price, side_of
-from engine.core.closing import close_by_signal
+from engine.core.admission import Entry, Refused, admit, check_age, check_before_price, side_of
+from engine.core.close_signals import close_by_signal, closes_only, drop_superseded
+from engine.core.outcomes import settle
 from engine.core.state import State, Waiting
+from engine.core.waiting import leave_waiting, wait_for_price, waiting_on
 from engine.model.effects import SubmitOrder
 from engine.model.events import SignalReceived
-from engine.model.exits import Side
 from engine.model.ids import Purpose, client_order_id
-from engine.model.instrument import Market
+from engine.model.instrument import InstrumentId
 from engine.model.order import Order, OrderSide
-from engine.model.position import Position
-from engine.model.signal import Action, Outcome, Signal, SignalRecord
+from engine.model.position import Position, PositionStatus
+from engine.model.signal import Outcome, Signal, SignalRecord
 
 
 def on_signal(state: State, event: SignalReceived) -> None:
@@ -32,135 +33,109 @@ def on_signal(state: State, event: SignalReceived) -> None:
         _enter(state, signal, event.position_id)
 
 
-def closes_only(signal: Signal) -> bool:
-    """Tell whether a signal can only close: ``close``, and ``sell`` on spot."""
-    spot = signal.instrument.id.market is Market.SPOT
-    return signal.action is Action.CLOSE or (signal.action is Action.SELL and spot)
-
-
-def settle(
-    state: State,
-    signal: Signal,
-    outcome: Outcome,
-    reason: str | None,
-    position_id: str | None = None,
-) -> None:
-    """Record what became of a signal."""
-    state.put_signal(SignalRecord(signal, outcome, reason, position_id))
-    state.log(
-        f"signal.{outcome}",
-        signal_id=signal.id,
-        instrument=str(signal.instrument.id),
-        reason=reason,
-        position_id=position_id,
-    )
-    if outcome is Outcome.REJECTED:
-        state.notify("signal.rejected", signal_id=signal.id, reason=reason)
-
-
 def _enter(state: State, signal: Signal, position_id: str) -> None:
     side = side_of(signal)
     present = state.active_on(signal.instrument.id)
-    waiting = [w for w in state.waiting.values() if w.signal.instrument.id == signal.instrument.id]
-    sides = {p.side for p in present} | {side_of(w.signal) for w in waiting}
-    if side.opposite in sides:
-        _meet_opposite(state, signal, waiting)
-        return
-    same = [p.strategy for p in present] + [w.signal.strategy for w in waiting]
-    if signal.strategy in same:
+    waiting = waiting_on(state, signal.instrument.id)
+    if side.opposite in {p.side for p in present} | {side_of(w.signal) for w in waiting}:
+        _meet_opposite(state, signal, is_open=bool(present))
+    elif signal.strategy in [p.strategy for p in present] + [w.signal.strategy for w in waiting]:
         settle(state, signal, Outcome.IGNORED, "already_open: ON_SAME_SIGNAL is ignore")
-        return
-    try:
-        check_before_price(state, signal, state.at_ns)
-    except Refused as refusal:
-        settle(state, signal, Outcome.REJECTED, str(refusal))
-        return
-    _enter_at_price(state, signal, position_id)
+    else:
+        deadline_ns = state.elapsed_ns + state.config.price_wait_ns
+        _try_entry(state, Waiting(signal, position_id, deadline_ns))
 
 
-def _meet_opposite(state: State, signal: Signal, waiting: list[Waiting]) -> None:
+def _meet_opposite(state: State, signal: Signal, *, is_open: bool) -> None:
+    """Close whole, and do not open; an entry that still waits for its price is dropped."""
     if not state.config.close_on_opposite:
         settle(state, signal, Outcome.IGNORED, "opposite_open: ON_OPPOSITE_SIGNAL is ignore")
         return
-    for entry in waiting:
-        drop_waiting(state, entry, "superseded: an opposite signal came before its first price")
-    close_by_signal(state, replace(signal, size=None))
-
-
-def _enter_at_price(state: State, signal: Signal, position_id: str) -> None:
-    """Admit the entry if a price is known, else let it wait for the first one."""
-    view = state.watch(signal.instrument)
-    order_side = _order_side(side_of(signal))
-    price = None if signal.instrument.id in state.blind else view.entry_price(order_side)
-    if price is None:
-        deadline_ns = state.at_ns + state.config.price_wait_ns
-        state.waiting[signal.id] = Waiting(signal, position_id, deadline_ns)
-        view.waiting += 1
+    if is_open:
+        close_by_signal(state, replace(signal, size=None))
         return
+    drop_superseded(state, signal)
+    settle(state, signal, Outcome.IGNORED, "opposite_waiting: an entry still waited for its price")
+
+
+def _try_entry(state: State, entry: Waiting) -> None:
+    """Admit an entry if a price is known, else let it wait for the first one."""
+    signal, instrument = entry.signal, entry.signal.instrument
     try:
-        entry = admit(state, signal, price)
+        check_before_price(state, signal)
+        view = state.watch(instrument)
+        price = view.entry_price(_order_side(signal))
+        if price is None or instrument.id in state.blind:
+            wait_for_price(state, entry)
+            return
+        admitted = admit(state, signal, price)
     except Refused as refusal:
         settle(state, signal, Outcome.REJECTED, str(refusal))
-        state.unwatch_unused(signal.instrument.id)
+        state.unwatch_unused(instrument.id)
         return
-    position = state.put_position(
-        Position(
-            id=position_id,
-            instrument=signal.instrument,
-            side=side_of(signal),
-            exits=entry.exits,
-            trigger=state.config.trigger,
-            created_at_ns=state.at_ns,
-            signal_id=signal.id,
-            strategy=signal.strategy,
-        )
+    _open(state, entry, admitted)
+
+
+def _open(state: State, entry: Waiting, admitted: Entry) -> None:
+    signal = entry.signal
+    position = Position(
+        id=entry.position_id,
+        instrument=signal.instrument,
+        side=side_of(signal),
+        exits=admitted.exits,
+        trigger=state.config.trigger,
+        created_at_ns=state.at_ns,
+        signal_id=signal.id,
+        strategy=signal.strategy,
     )
-    state.put_signal(SignalRecord(signal, position_id=position_id))
     order = Order(
-        client_order_id=client_order_id(position_id, Purpose.ENTRY, 0),
-        position_id=position_id,
+        client_order_id=client_order_id(position.id, Purpose.ENTRY, 0),
+        position_id=position.id,
         instrument=signal.instrument,
         side=position.entry_side,
         purpose=Purpose.ENTRY,
         generation=0,
-        qty=entry.qty,
+        qty=admitted.qty,
         reduce_only=False,
         created_at_ns=state.at_ns,
         actor=signal.source,
         signal_id=signal.id,
     )
+    state.put_signal(SignalRecord(signal, position_id=position.id))
+    state.put_position(position)
     state.put_order(order)
-    state.reserved[order.client_order_id] = entry.funds
+    state.reserved[order.client_order_id] = admitted.funds
     state.command(SubmitOrder(order, after_commit=True))
 
 
-def _order_side(side: Side) -> OrderSide:
-    return OrderSide.BUY if side is Side.LONG else OrderSide.SELL
+def _order_side(signal: Signal) -> OrderSide:
+    return OrderSide(str(signal.action))
 
 
-def retry_waiting(state: State, instrument_waits: list[Waiting]) -> None:
-    """Try entries again whose instrument has a price now."""
-    for entry in instrument_waits:
-        _leave_waiting(state, entry)
-        _enter_at_price(state, entry.signal, entry.position_id)
+def retry_waiting(state: State, instrument: InstrumentId) -> None:
+    """Try the entries again that waited for a price of an instrument; there is one now."""
+    for entry in waiting_on(state, instrument):
+        leave_waiting(state, entry)
+        _try_entry(state, entry)
 
 
-def drop_waiting(state: State, entry: Waiting, reason: str) -> None:
-    """Give up an entry that was still waiting for a price."""
-    _leave_waiting(state, entry)
-    settle(state, entry.signal, Outcome.REJECTED, reason)
-    state.unwatch_unused(entry.signal.instrument.id)
+def entry_refusal(state: State, order: Order, at_ns: int) -> str | None:
+    """Why an entry that was not sent yet must not be sent any more; None when it may be.
 
-
-def expire_waiting(state: State) -> None:
-    """Give up entries for which no price came in time."""
-    for entry in list(state.waiting.values()):
-        if state.at_ns >= entry.deadline_ns:
-            seconds = state.config.price_wait_ns // 10**9
-            instrument = entry.signal.instrument.id
-            drop_waiting(state, entry, f"no_price: no price of {instrument} within {seconds} s")
-
-
-def _leave_waiting(state: State, entry: Waiting) -> None:
-    del state.waiting[entry.signal.id]
-    state.markets[entry.signal.instrument.id].waiting -= 1
+    Between the decision and the commit that lets it go, and still more between a crash and the
+    look-up that proves it absent, the owner may have stopped the bot and the market moved on.
+    """
+    position = state.positions.get(order.position_id)
+    if position is None or order.client_order_id not in state.orders:
+        return "settled: the entry has come to its end already"
+    if position.status is not PositionStatus.OPENING:
+        return "closed: a close came before the entry was sent"
+    if not state.accepting:
+        return "bot_stopped: the bot was stopped before the entry was sent"
+    record = state.signals.get(position.signal_id or "")
+    sent_ns = order.created_at_ns if record is None else record.signal.effective_sent_ns
+    try:
+        check_age(state.config, sent_ns, at_ns)
+    except Refused as refusal:
+        return str(refusal)
+    return None

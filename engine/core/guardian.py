@@ -10,18 +10,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from engine.core.asking import ask_overdue
 from engine.core.book import Key
 from engine.core.closing import on_close_requested, on_trigger, retry_exits
-from engine.core.entries import drop_waiting, expire_waiting, on_signal, retry_waiting
-from engine.core.orders import (
-    ask_overdue,
-    on_funding,
-    on_order_filled,
-    on_order_sent,
-    on_order_updated,
-)
-from engine.core.recovery import on_order_looked_up, on_started
+from engine.core.entries import entry_refusal, on_signal, retry_waiting
+from engine.core.fills import on_funding, on_order_filled
+from engine.core.lookups import on_order_looked_up
+from engine.core.orders import on_order_sent, on_order_updated
+from engine.core.recovery import ask_again, on_started
 from engine.core.state import GuardConfig, MarketView, State, Trigger
+from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
 from engine.model.events import (
     BalancesReported,
@@ -65,7 +63,7 @@ class Guardian:
             OrderUpdated: on_order_updated,
             OrderLookedUp: on_order_looked_up,
             OrderFilled: on_order_filled,
-            FundingPaid: _on_funding,
+            FundingPaid: on_funding,
             BalancesReported: _on_balances,
             FeedLost: _on_feed_lost,
             FeedResumed: _on_feed_resumed,
@@ -105,6 +103,14 @@ class Guardian:
         """Return the instruments whose prices do not arrive."""
         return sorted(self._state.blind)
 
+    def resolving(self) -> Sequence[str]:
+        """Return the ids of positions whose orders the venue is being asked for after a start."""
+        return list(self._state.resolving)
+
+    def entry_refusal(self, order: Order, at_ns: int) -> str | None:
+        """Why an entry must not be sent after its commit; None when it may be."""
+        return entry_refusal(self._state, order, at_ns)
+
     def _priced(self, position: Position) -> Position:
         view = self._state.markets[position.instrument.id]
         return replace(position, current_price=view.current(position.trigger))
@@ -122,8 +128,7 @@ class Guardian:
         if on_tick is not None:
             return on_tick(event)
         state = self._state
-        at_ns = getattr(event, "at_ns", 0)
-        state.at_ns = max(state.at_ns, at_ns)
+        state.advance(getattr(event, "at_ns", 0), is_clock=kind is ClockAdvanced)
         self._steps[kind](state, event)
         return state.take_effects()
 
@@ -163,12 +168,12 @@ class Guardian:
     def _act(self, view: MarketView, reached: list[tuple[Key, float]], received_ns: int) -> Effects:
         state = self._state
         for (position_id, reason), price in reached:
-            position = state.positions[position_id]
-            on_trigger(state, position, Trigger(reason, exact(price), received_ns))
-        if view.waiting:
-            instrument = view.instrument.id
-            waits = [w for w in state.waiting.values() if w.signal.instrument.id == instrument]
-            retry_waiting(state, waits)
+            position = state.positions.get(position_id)
+            if position is not None:
+                on_trigger(state, position, Trigger(reason, exact(price), received_ns))
+        instrument = view.instrument.id
+        if view.waiting and instrument not in state.blind:
+            retry_waiting(state, instrument)
         return state.take_effects()
 
 
@@ -184,11 +189,6 @@ def _on_bot_switched(state: State, event: BotSwitched) -> None:
     if not event.accepting:
         for entry in list(state.waiting.values()):
             drop_waiting(state, entry, "bot_stopped: the bot was stopped before the entry was made")
-
-
-def _on_funding(state: State, event: FundingPaid) -> None:
-    state.at_ns = max(state.at_ns, event.time_ns)
-    on_funding(state, event)
 
 
 def _on_balances(state: State, event: BalancesReported) -> None:
@@ -229,4 +229,5 @@ def _mark_blind(
 def _on_clock(state: State, event: ClockAdvanced) -> None:
     expire_waiting(state)
     ask_overdue(state)
+    ask_again(state)
     retry_exits(state)

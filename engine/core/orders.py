@@ -2,19 +2,26 @@
 
 from msgspec.structs import replace
 
-from engine.core.accounting import apply_entry, apply_exit, split_fill
-from engine.core.closing import after_exit, continue_closing, finish
-from engine.core.entries import settle
-from engine.core.state import Asking, State
-from engine.model.effects import LookUpOrder, SaveFill
-from engine.model.events import FundingPaid, OrderFilled, OrderSent, OrderUpdated
+from engine.core.accounting import apply_entry, apply_exit
+from engine.core.asking import keep_asking, look_up, note_sent
+from engine.core.closing import (
+    BEFORE_CLOSE,
+    BEING_CLOSED,
+    after_exit,
+    continue_closing,
+    finish,
+    finish_if_nothing_left,
+)
+from engine.core.outcomes import pending, settle
+from engine.core.state import State
+from engine.model.effects import SaveFill
+from engine.model.events import OrderSent, OrderUpdated
 from engine.model.exits import ExitReason, threshold
 from engine.model.ids import Purpose
-from engine.model.money import ZERO, plain, ratio
+from engine.model.money import ZERO, plain
 from engine.model.order import (
     TRANSITIONS,
     Fill,
-    FillKind,
     Order,
     OrderStatus,
     check_order_transition,
@@ -27,9 +34,6 @@ from engine.model.position import (
 )
 from engine.model.signal import Outcome
 
-FIRST_ASK_NS = 1_000_000_000
-LONGEST_ASK_NS = 10_000_000_000
-
 
 def on_order_sent(state: State, event: OrderSent) -> None:
     """The request left: note the reaction time, and when to ask if nothing is heard."""
@@ -38,25 +42,11 @@ def on_order_sent(state: State, event: OrderSent) -> None:
         return
     if order.status is OrderStatus.INTENDED:
         order = state.put_order(replace(order, status=OrderStatus.SENT))
-    ask_in(state, order, FIRST_ASK_NS)
+    note_sent(state, order)
     position = state.positions.get(order.position_id)
     if position is not None and order.trigger_received_ns and position.reaction_ms is None:
         reaction_ms = (event.sent_ns - order.trigger_received_ns) / 1e6
         state.put_position(replace(position, reaction_ms=reaction_ms))
-
-
-def ask_in(state: State, order: Order, pause_ns: int) -> None:
-    """Have an order looked up in ``pause_ns`` unless it is final by then."""
-    state.asking[order.client_order_id] = Asking(state.at_ns + pause_ns, pause_ns)
-
-
-def ask_overdue(state: State) -> None:
-    """Look up orders in flight of which nothing was heard, with growing pauses up to 10 s."""
-    for key, asking in list(state.asking.items()):
-        if state.at_ns >= asking.due_ns:
-            order = state.orders[key]
-            ask_in(state, order, min(2 * asking.pause_ns, LONGEST_ASK_NS))
-            state.command(LookUpOrder(order))
 
 
 def on_order_updated(state: State, event: OrderUpdated) -> None:
@@ -72,8 +62,11 @@ def on_order_updated(state: State, event: OrderUpdated) -> None:
     filled = order.qty if event.status is OrderStatus.FILLED else event.filled_qty or ZERO
     if filled > order.filled_qty:
         state.put_order(order)
-        state.command(LookUpOrder(order))
+        keep_asking(state, order)
+        look_up(state, order)
         return
+    if event.status is OrderStatus.UNKNOWN:
+        keep_asking(state, order)
     move_order(state, order, event.status)
 
 
@@ -81,9 +74,9 @@ def move_order(state: State, order: Order, status: OrderStatus) -> None:
     """Give an order a status and, if that is final, go on with its position."""
     check_order_transition(order, status)
     order = state.put_order(replace(order, status=status))
-    position = state.positions.get(order.position_id)
-    if not order.is_final or position is None:
+    if not order.is_final:
         return
+    position = state.positions[order.position_id]
     if order.purpose is Purpose.EXIT:
         after_exit(state, position, order)
     else:
@@ -91,11 +84,11 @@ def move_order(state: State, order: Order, status: OrderStatus) -> None:
 
 
 def _after_entry(state: State, position: Position, order: Order) -> None:
-    if position.status is PositionStatus.CLOSING:
+    if position.qty == ZERO:
+        finish(state, position, position.exit_reason)
+    elif position.status in BEING_CLOSED:
         continue_closing(state, position)
-    elif position.qty == ZERO:
-        finish(state, position)
-    else:
+    elif not finish_if_nothing_left(state, position, ExitReason.EXTERNAL):
         check_position_transition(position, PositionStatus.OPEN)
         state.put_position(replace(position, status=PositionStatus.OPEN))
         _tell_opened(state, position)
@@ -103,8 +96,8 @@ def _after_entry(state: State, position: Position, order: Order) -> None:
 
 
 def _settle_entry_signal(state: State, position: Position, order: Order) -> None:
-    record = state.signals.get(position.signal_id or "")
-    if record is None or record.outcome is not Outcome.PENDING:
+    record = pending(state, position.signal_id)
+    if record is None:
         return
     if position.qty > ZERO:
         settle(state, record.signal, Outcome.OPENED, None, position.id)
@@ -125,32 +118,33 @@ def _tell_opened(state: State, position: Position) -> None:
     state.notify("position.opened", **data)
 
 
-def on_order_filled(state: State, event: OrderFilled) -> None:
-    """Book a fill, once; without a client order id it is a reduction that was not ours."""
-    fill = event.fill
-    order = state.orders.get(fill.client_order_id or "")
-    if order is not None:
-        book_fill(state, order, fill)
-    elif fill.client_order_id is None:
-        _book_foreign(state, fill)
-    elif (fill.client_order_id, fill.venue_trade_id) not in state.booked:
-        state.log(
-            "order.unexpected_fill",
-            client_order_id=fill.client_order_id,
-            venue_trade_id=fill.venue_trade_id,
-        )
+def contradicts(order: Order, fill: Fill) -> bool:
+    """Tell whether a fill under our id is not of the order that we made."""
+    return fill.instrument.id != order.instrument.id or fill.side is not order.side
 
 
-def book_fill(state: State, order: Order, fill: Fill) -> Order:
-    """Book a fill of a live order of ours unless it is booked; returns the order after it."""
+def alarm(state: State, order: Order, message: str) -> None:
+    """Tell the owner once that what the venue has under our id is not what we asked for."""
+    if order.client_order_id not in state.alarmed:
+        state.alarmed.add(order.client_order_id)
+        data = {"client_order_id": order.client_order_id, "position_id": order.position_id}
+        state.log("order.contradicted", **data, message=message)
+        state.notify("order.contradicted", **data, message=message)
+
+
+def book_fill(state: State, order: Order, fill: Fill) -> None:
+    """Book a fill of a live order of ours, once; one that contradicts the order never."""
     key = (order.client_order_id, fill.venue_trade_id)
     if key in state.booked:
-        return order
+        return
+    if contradicts(order, fill):
+        alarm(state, order, f"a fill of {fill.instrument.id}, {fill.side}")
+        return
     state.booked.add(key)
-    order = replace(order, filled_qty=order.filled_qty + fill.qty)
-    order = state.put_order(
+    state.put_order(
         replace(
             order,
+            filled_qty=order.filled_qty + fill.qty,
             status=OrderStatus.PARTIALLY_FILLED,
             venue_order_id=fill.venue_order_id or order.venue_order_id,
         )
@@ -161,84 +155,33 @@ def book_fill(state: State, order: Order, fill: Fill) -> Order:
         state.put_position(apply_exit(position, fill))
     else:
         _book_entry_fill(state, apply_entry(position, fill))
-    return order
 
 
 def _book_entry_fill(state: State, position: Position) -> None:
     """Guard what is filled from the first fill on; percent limits follow the average entry."""
     position = with_thresholds(position)
-    if position.status is PositionStatus.CLOSING:
-        state.put_position(position)
-        continue_closing(state, position)
-        return
-    resolving = position.id in state.resolving
+    if position.status in BEFORE_CLOSE:
+        guard = guard_of(state, position)
+        position = state.put_position(replace(position, guard=guard))
+        state.markets[position.instrument.id].book.arm(position)
+    else:
+        continue_closing(state, state.put_position(position))
+
+
+def guard_of(state: State, position: Position) -> GuardStatus:
+    """Whether a position that holds something is watched now."""
+    if position.id in state.resolving:
+        return GuardStatus.RESOLVING
     blind = position.instrument.id in state.blind
-    guard = GuardStatus.BLIND if blind else GuardStatus.ARMED
-    position = replace(position, guard=GuardStatus.RESOLVING if resolving else guard)
-    state.put_position(position)
-    state.markets[position.instrument.id].book.arm(position)
+    return GuardStatus.BLIND if blind else GuardStatus.ARMED
 
 
 def with_thresholds(position: Position) -> Position:
     """Compute both thresholds from the exact average entry price."""
-    average = position.entry_value / position.qty
+    if position.received <= ZERO:
+        return position
+    average = position.entry_value / position.received
     instrument, side, exits = position.instrument, position.side, position.exits
     take_profit = threshold(exits.take_profit, side, ExitReason.TAKE_PROFIT, average, instrument)
     stop_loss = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, average, instrument)
     return replace(position, take_profit=take_profit, stop_loss=stop_loss)
-
-
-def _book_foreign(state: State, fill: Fill) -> None:
-    """Take a reduction that was not ours from our positions, oldest first (DESIGN.md 2.6)."""
-    rest = fill
-    for position in state.active_on(fill.instrument.id):
-        key = (position.id, fill.venue_trade_id)
-        if position.exit_side is not fill.side or position.qty_open <= ZERO or key in state.booked:
-            continue
-        state.booked.add(key)
-        part = rest
-        if position.qty_open < rest.qty:
-            part, rest = split_fill(rest, position.qty_open)
-        _reduce(state, position, part)
-        if part is rest:
-            return
-    state.log(
-        "venue.foreign_fill",
-        instrument=str(fill.instrument.id),
-        venue_trade_id=fill.venue_trade_id,
-        qty=plain(rest.qty),
-    )
-
-
-def _reduce(state: State, position: Position, fill: Fill) -> None:
-    liquidated = fill.kind is FillKind.LIQUIDATION
-    reason = ExitReason.LIQUIDATION if liquidated else ExitReason.EXTERNAL
-    state.save(SaveFill(fill, position.id))
-    position = state.put_position(apply_exit(position, fill))
-    state.notify(f"position.{reason}", position_id=position.id, qty=plain(fill.qty))
-    if position.qty_open == ZERO:
-        if position.status is PositionStatus.OPEN:
-            position = replace(position, exit_reason=reason)
-        finish(state, position)
-
-
-def on_funding(state: State, event: FundingPaid) -> None:
-    """Split a funding settlement over the positions that were held, by quantity."""
-    key = (str(event.instrument.id), event.venue_trade_id)
-    held = [p for p in state.active_on(event.instrument.id) if p.qty_open > ZERO]
-    if key in state.booked or not held:
-        return
-    state.booked.add(key)
-    total = sum((position.qty_open for position in held), ZERO)
-    rest = event.amount
-    for position in held[:-1]:
-        share = ratio(event.amount * position.qty_open, total)
-        state.put_position(replace(position, funding=position.funding + share))
-        rest -= share
-    state.put_position(replace(held[-1], funding=held[-1].funding + rest))
-    state.log(
-        "funding.paid",
-        instrument=str(event.instrument.id),
-        venue_trade_id=event.venue_trade_id,
-        amount=plain(event.amount),
-    )

@@ -2,33 +2,40 @@
 
 A close is sent before it is journalled, so besides the orders in the ledger the exit ids that may
 follow the last journalled one are asked for, until four in a row are proved absent. Arming is per
-position: each waits only for its own orders, and a limit that is crossed meanwhile is remembered.
+position: each waits only for its own orders, and closes asked for or limits crossed meanwhile wait
+with it. The entry is asked for first: an exit that is not in the ledger may have closed fills that
+are not there either. What is absent is sent again only when all is answered.
 """
+
+from decimal import Decimal
 
 from msgspec.structs import replace
 
+from engine.core.asking import look_up
+from engine.core.close_signals import close_by_signal, closes_only
 from engine.core.closing import (
-    Cause,
-    close_by_signal,
-    close_whole,
+    BEFORE_CLOSE,
+    BEING_CLOSED,
+    MAX_EXITS_IN_FLIGHT,
+    close,
     continue_closing,
-    settle_close_signal,
+    disarm,
 )
-from engine.core.entries import closes_only, settle
-from engine.core.orders import book_fill, move_order
-from engine.core.state import GUARD, State
-from engine.model.effects import LookUpOrder, SubmitOrder
+from engine.core.orders import guard_of
+from engine.core.outcomes import settle, settle_close_signal
+from engine.core.resend import resend_or_drop
+from engine.core.state import GUARD, Resolving, State
 from engine.model.events import OrderLookedUp, Started
 from engine.model.exits import ExitReason
-from engine.model.ids import Purpose, client_order_id, parse_client_order_id
+from engine.model.ids import Purpose, client_order_id
 from engine.model.instrument import Market
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 from engine.model.position import GuardStatus, Position, PositionStatus
 from engine.model.signal import Outcome, SignalRecord
 
-LOOK_AHEAD = 4
-"""Exit generations in flight together at most, and so absent ones that end the search."""
+ASK_AGAIN_NS = 1_000_000_000
+TELL_AFTER_NS = 5_000_000_000
 
 
 def on_started(state: State, event: Started) -> None:
@@ -37,7 +44,7 @@ def on_started(state: State, event: Started) -> None:
     state.balances = {(b.venue, b.asset): b for b in event.balances}
     state.booked = set(event.booked)
     state.signals = {record.signal.id: record for record in event.signals}
-    state.orders = {order.client_order_id: order for order in event.orders}
+    state.orders = {o.client_order_id: o for o in event.orders if not o.is_final}
     for position in event.positions:
         _take_up(state, position)
     for record in event.signals:
@@ -47,25 +54,38 @@ def on_started(state: State, event: Started) -> None:
 
 def _take_up(state: State, position: Position) -> None:
     view = state.watch(position.instrument)
-    position = replace(position, guard=GuardStatus.RESOLVING)
-    state.put_position(position)
-    if position.status in (PositionStatus.OPENING, PositionStatus.OPEN):
+    position = state.put_position(replace(position, guard=GuardStatus.RESOLVING))
+    if position.status in BEFORE_CLOSE:
         view.book.arm(position)
-    asked = state.resolving[position.id] = set()
+    state.resolving[position.id] = Resolving(state.elapsed_ns, state.elapsed_ns + ASK_AGAIN_NS)
     for order in state.orders_of(position.id):
-        _ask(state, asked, order)
-    if position.qty > ZERO:
-        _ask_ahead(state, asked, position, position.exit_generation)
-    if not asked:
-        _arm(state, position.id)
+        if order.purpose is not Purpose.EXIT:
+            _ask_known(state, order)
+    _go_on(state, position.id)
 
 
-def _ask_ahead(state: State, asked: set[str], position: Position, last: int) -> None:
+def _go_on(state: State, position_id: str) -> None:
+    """Ask for the exits once the entry is accounted for; arm once everything is."""
+    resolving = state.resolving[position_id]
+    position = state.positions[position_id]
+    if resolving.asked:
+        return
+    if not resolving.exits_asked and position.qty > ZERO:
+        resolving.exits_asked = True
+        for order in state.orders_of(position_id):
+            if order.purpose is Purpose.EXIT:
+                _ask_known(state, order)
+        _ask_ahead(state, position, position.exit_generation)
+    else:
+        _arm(state, position_id)
+
+
+def _ask_ahead(state: State, position: Position, last: int) -> None:
     """Ask for the exits that may have been sent after generation ``last`` without a journal."""
-    for generation in range(last + 1, last + 1 + LOOK_AHEAD):
-        key = client_order_id(position.id, Purpose.EXIT, generation)
-        if key not in asked:
-            _ask(state, asked, possible_exit(position, generation))
+    for generation in range(last + 1, last + 1 + MAX_EXITS_IN_FLIGHT):
+        order = possible_exit(position, generation)
+        if order.client_order_id not in state.resolving[position.id].asked:
+            _ask(state, order)
 
 
 def possible_exit(position: Position, generation: int) -> Order:
@@ -84,9 +104,27 @@ def possible_exit(position: Position, generation: int) -> Order:
     )
 
 
-def _ask(state: State, asked: set[str], order: Order) -> None:
-    asked.add(order.client_order_id)
-    state.command(LookUpOrder(order))
+def _ask_known(state: State, order: Order) -> None:
+    state.resolving[order.position_id].known.add(order.client_order_id)
+    _ask(state, order)
+
+
+def _ask(state: State, order: Order) -> None:
+    state.resolving[order.position_id].asked[order.client_order_id] = order
+    look_up(state, order)
+
+
+def ask_again(state: State) -> None:
+    """Ask each second for what the venue has not answered, and tell the owner after a while."""
+    for position_id, resolving in state.resolving.items():
+        if state.elapsed_ns < resolving.due_ns:
+            continue
+        resolving.due_ns = state.elapsed_ns + ASK_AGAIN_NS
+        for order in resolving.asked.values():
+            look_up(state, order)
+        if not resolving.told and state.elapsed_ns - resolving.since_ns >= TELL_AFTER_NS:
+            resolving.told = True
+            state.notify("position.unresolved", position_id=position_id)
 
 
 def _take_up_signal(state: State, record: SignalRecord) -> None:
@@ -94,32 +132,16 @@ def _take_up_signal(state: State, record: SignalRecord) -> None:
     signal = record.signal
     if record.position_id in state.positions:
         return
-    if closes_only(signal):
-        if record.position_id is None:
-            close_by_signal(state, signal)
-        else:
-            settle_close_signal(state, signal.id)
-    else:
+    if not closes_only(signal) and record.position_id is None:
         reason = "interrupted: the service stopped before the entry was made; send it again"
         settle(state, signal, Outcome.REJECTED, reason)
+    elif record.position_id is None:
+        close_by_signal(state, signal)
+    else:
+        settle_close_signal(state, signal.id)
 
 
-def on_order_looked_up(state: State, event: OrderLookedUp) -> None:
-    """The venue answered: book what it did, or resend what it never got."""
-    parsed = parse_client_order_id(event.client_order_id)
-    position = state.positions.get(parsed[0]) if parsed else None
-    if parsed is None or position is None:
-        return
-    order = state.orders.get(event.client_order_id)
-    if event.found:
-        order = order or _discovered(state, position, parsed[2], event)
-        _book_found(state, order, event)
-    elif order is not None:
-        _resend_or_drop(state, position, order)
-    _resolved(state, position.id, event.client_order_id)
-
-
-def _discovered(state: State, position: Position, generation: int, event: OrderLookedUp) -> Order:
+def discover(state: State, position: Position, generation: int, event: OrderLookedUp) -> Order:
     """An exit that was sent and never journalled: its reason is inferred from its price."""
     reason = _infer_reason(position, event)
     qty = event.qty or sum((fill.qty for fill in event.fills), ZERO) or position.closable
@@ -131,12 +153,11 @@ def _discovered(state: State, position: Position, generation: int, event: OrderL
         created_at_ns=state.at_ns,
     )
     state.put_order(order)
-    state.markets[position.instrument.id].book.disarm(position)
-    status, exit_reason = position.status, position.exit_reason
-    if qty >= position.closable and status in (PositionStatus.OPEN, PositionStatus.OPENING):
-        status, exit_reason = PositionStatus.CLOSING, reason
     latest = max(position.exit_generation, generation)
-    position = replace(position, status=status, exit_reason=exit_reason, exit_generation=latest)
+    position = replace(position, exit_generation=latest)
+    if position.status in BEFORE_CLOSE and _closes_whole(position, qty):
+        disarm(state, position)
+        position = replace(position, status=PositionStatus.CLOSING, exit_reason=reason)
     state.put_position(position)
     state.log(
         "position.exit_recovered",
@@ -144,76 +165,68 @@ def _discovered(state: State, position: Position, generation: int, event: OrderL
         client_order_id=order.client_order_id,
         reason=str(reason),
     )
-    _ask_ahead(state, state.resolving.setdefault(position.id, set()), position, generation)
+    _ask_ahead(state, position, generation)
     return order
 
 
+def _closes_whole(position: Position, qty: Decimal) -> bool:
+    """Tell whether an exit of ``qty`` closes all, or as much as the venue takes in one order."""
+    largest = position.instrument.max_market_qty
+    whole = position.closable if largest is None else min(position.closable, largest)
+    return qty >= position.instrument.floor_qty(whole)
+
+
 def _infer_reason(position: Position, event: OrderLookedUp) -> ExitReason:
-    """The limit nearer to the price at which the exit was filled; manual when neither is set."""
+    """The limit nearer to the price at which the exit was filled; manual when that says nothing."""
     prices = {
         ExitReason.TAKE_PROFIT: position.take_profit,
         ExitReason.STOP_LOSS: position.stop_loss,
     }
-    known = {reason: price for reason, price in prices.items() if price is not None}
-    if not event.fills or not known:
-        return min(known, default=ExitReason.MANUAL, key=str)
-    filled_at = event.fills[0].price
-    return min(known, key=lambda reason: abs(known[reason] - filled_at))
+    distances = {
+        reason: abs(price - event.fills[0].price)
+        for reason, price in prices.items()
+        if price is not None and event.fills
+    }
+    return min(distances, default=ExitReason.MANUAL, key=lambda reason: distances[reason])
 
 
-def _book_found(state: State, order: Order, event: OrderLookedUp) -> None:
-    for fill in event.fills:
-        order = book_fill(state, state.orders[order.client_order_id], fill)
-    live = state.orders.get(order.client_order_id)
-    if live is None:
-        return
-    live = replace(live, venue_order_id=event.venue_order_id or live.venue_order_id)
-    status = event.status or live.status
-    message = event.message or live.message
-    move_order(state, replace(live, message=message), status)
+def note_answered(state: State, position_id: str, key: str) -> None:
+    """An order is accounted for."""
+    resolving = state.resolving.get(position_id)
+    if resolving is not None and resolving.asked.pop(key, None) is not None:
+        state.looking.discard(key)
+        _go_on(state, position_id)
 
 
-def _resend_or_drop(state: State, position: Position, order: Order) -> None:
-    """An order that the venue proved not to have: the same request keeps its id."""
-    if order.purpose is Purpose.EXIT:
-        still_wanted = position.status is not PositionStatus.OPEN and order.qty <= position.closable
-        if still_wanted:
-            state.command(SubmitOrder(order, after_commit=False))
-            return
-        reason = "absent: the venue never received it and it is not wanted any more"
-        move_order(state, replace(order, message=reason), OrderStatus.CANCELLED)
-        return
-    age_ns = state.at_ns - order.created_at_ns
-    fresh = age_ns <= state.config.signal_max_age_ns
-    if fresh and position.status is PositionStatus.OPENING and state.accepting:
-        state.command(SubmitOrder(order, after_commit=True))
-        return
-    reason = "too_old: the entry never reached the venue and is too old to be sent now"
-    move_order(state, replace(order, message=reason), OrderStatus.REJECTED)
-
-
-def _resolved(state: State, position_id: str, key: str) -> None:
-    asked = state.resolving.get(position_id)
-    if asked is None:
-        return
-    asked.discard(key)
-    if not asked:
-        _arm(state, position_id)
+def note_absent(state: State, position_id: str, key: str) -> None:
+    """The venue does not have an exit of ours; what follows is decided when all is answered."""
+    state.resolving[position_id].absent.append(key)
+    note_answered(state, position_id, key)
 
 
 def _arm(state: State, position_id: str) -> None:
-    """All orders of a position are accounted for: guard it, act on what was crossed meanwhile."""
-    del state.resolving[position_id]
+    """All orders of a position are accounted for: guard it, and do what waited for that."""
+    resolving = state.resolving.pop(position_id)
+    position = state.positions[position_id]
+    state.put_position(replace(position, guard=guard_of(state, position)))
+    state.log("position.armed", position_id=position_id)
+    if resolving.told:
+        state.notify("position.resolved", position_id=position_id)
+    wishes = state.deferred.pop(position_id, [])
+    for key in resolving.absent:
+        order = state.orders.get(key)
+        if order is not None:
+            resend_or_drop(state, order)
+    _continue(state, position_id)
+    for wish in wishes:
+        live = state.positions.get(position_id)
+        if live is not None:
+            close(state, live, wish)
+    for wish in wishes:
+        settle_close_signal(state, wish.cause.signal_id)
+
+
+def _continue(state: State, position_id: str) -> None:
     position = state.positions.get(position_id)
-    if position is None:
-        return
-    blind = position.instrument.id in state.blind
-    guard = GuardStatus.BLIND if blind else GuardStatus.ARMED
-    position = state.put_position(replace(position, guard=guard))
-    state.log("position.armed", position_id=position.id)
-    trigger = state.deferred.pop(position.id, None)
-    if position.status in (PositionStatus.CLOSING, PositionStatus.STUCK):
-        if not state.orders_of(position.id):
-            continue_closing(state, position)
-    elif trigger is not None:
-        close_whole(state, position, Cause(trigger.reason, trigger=trigger))
+    if position is not None and position.status in BEING_CLOSED:
+        continue_closing(state, position)

@@ -92,7 +92,7 @@ class MarketView:
 
 
 class Waiting(Struct, frozen=True):
-    """An entry that waits for the first price of its instrument."""
+    """An entry that waits for the first price of its instrument, until ``deadline_ns`` elapsed."""
 
     signal: Signal
     position_id: str
@@ -105,6 +105,22 @@ class Trigger(Struct, frozen=True):
     reason: ExitReason
     price: Decimal
     received_ns: int
+
+
+class Cause(Struct, frozen=True):
+    """Why an exit is made, and by whom."""
+
+    reason: ExitReason
+    actor: str = GUARD
+    signal_id: str | None = None
+    trigger: Trigger | None = None
+
+
+class Wish(Struct, frozen=True):
+    """A close that was asked for: of ``part`` (base asset), or whole when that is None."""
+
+    cause: Cause
+    part: Decimal | None = None
 
 
 class Retry(Struct, frozen=True):
@@ -122,13 +138,48 @@ class Asking(Struct, frozen=True):
 
 
 @dataclass(slots=True)
+class Resolving:
+    """What a position waits for after a start before it is armed.
+
+    Attributes:
+        asked: orders asked for and not answered yet, by client order id.
+        known: ids of those that are in the ledger or were found.
+        absent: exits that the venue does not have; what follows is decided when all is answered.
+        exits_asked: whether the exits were asked for; the entry is asked for before them.
+        due_ns, since_ns: elapsed time at which it is asked again, and since when it is asked.
+        told: whether the owner knows that the venue does not answer.
+    """
+
+    since_ns: int
+    due_ns: int
+    asked: dict[str, Order] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    absent: list[str] = field(default_factory=list)
+    exits_asked: bool = False
+    told: bool = False
+
+
+@dataclass(slots=True)
 class State:
-    """Everything the guardian remembers. Keys of ``booked`` are (client order id, trade id)."""
+    """Everything the guardian remembers.
+
+    Attributes:
+        at_ns: UTC as last told by the shell. elapsed_ns: time passed since the first event; it
+            never goes back, whatever is done to the machine's clock. Deadlines are in it.
+        booked: fills and settlements that are in the books: (client order id, trade id) of ours,
+            (position id, trade id) of foreign ones from the ledger, (instrument, trade id) else.
+        resolving, deferred: by position id; closes wait in ``deferred`` for their answers.
+        asking, looking: by client order id; when an order is asked for next, and those of which an
+            answer is due that is about the request as last sent.
+        reserved: quote amounts that entries in flight may take, by client order id.
+        alarmed: client order ids of whose contradictions the owner was told.
+    """
 
     config: GuardConfig
     accepting: bool = True
     since_ns: int = 0
     at_ns: int = 0
+    elapsed_ns: int = 0
     positions: dict[str, Position] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     signals: dict[str, SignalRecord] = field(default_factory=dict)
@@ -136,10 +187,12 @@ class State:
     balances: dict[tuple[str, str], Balance] = field(default_factory=dict)
     markets: dict[InstrumentId, MarketView] = field(default_factory=dict)
     booked: set[tuple[str, str]] = field(default_factory=set)
-    resolving: dict[str, set[str]] = field(default_factory=dict)
-    deferred: dict[str, Trigger] = field(default_factory=dict)
+    resolving: dict[str, Resolving] = field(default_factory=dict)
+    deferred: dict[str, list[Wish]] = field(default_factory=dict)
     retries: dict[str, Retry] = field(default_factory=dict)
     asking: dict[str, Asking] = field(default_factory=dict)
+    looking: set[str] = field(default_factory=set)
+    alarmed: set[str] = field(default_factory=set)
     reserved: dict[str, Decimal] = field(default_factory=dict)
     blind: set[InstrumentId] = field(default_factory=set)
     last_close_ns: dict[InstrumentId, int] = field(default_factory=dict)
@@ -165,19 +218,22 @@ class State:
         balance = self.balances.get((venue, asset))
         if balance is None:
             return ZERO
-        orders = (self.orders.get(key) for key in self.reserved)
-        taken = sum(
-            (
-                self.reserved[order.client_order_id]
-                for order in orders
-                if order is not None
-                and (order.instrument.id.venue, order.instrument.quote) == (venue, asset)
-            ),
-            ZERO,
-        )
+        taken = ZERO
+        for key, funds in self.reserved.items():
+            instrument = self.orders[key].instrument
+            if (instrument.id.venue, instrument.quote) == (venue, asset):
+                taken += funds
         return balance.free - taken
 
     # Writing
+
+    def advance(self, at_ns: int, *, is_clock: bool) -> None:
+        """Take the time of an event. Only the clock itself may tell that UTC was set back."""
+        if at_ns > self.at_ns:
+            self.elapsed_ns += at_ns - self.at_ns if self.at_ns else 0
+            self.at_ns = at_ns
+        elif is_clock:
+            self.at_ns = at_ns
 
     def put_position(self, position: Position) -> Position:
         """Store a position's new form; it is saved when the step ends."""
@@ -194,6 +250,7 @@ class State:
         if order.is_final:
             self.orders.pop(order.client_order_id, None)
             self.asking.pop(order.client_order_id, None)
+            self.looking.discard(order.client_order_id)
             self.reserved.pop(order.client_order_id, None)
         else:
             self.orders[order.client_order_id] = order

@@ -68,7 +68,11 @@ class SubmitOrder(Struct, frozen=True):
 
 
 class LookUpOrder(Struct, frozen=True):
-    """Ask the venue what became of an order; answered by ``OrderLookedUp``."""
+    """Ask the venue what became of an order; answered by ``OrderLookedUp``.
+
+    Repeated while unanswered; an adapter that is asking already may ignore the repetition. A
+    request that the adapter has taken and not sent yet is not absent.
+    """
 
     order: Order
 

@@ -47,7 +47,7 @@ class Started(Struct, frozen=True):
     signals: tuple[SignalRecord, ...] = ()
     balances: tuple[Balance, ...] = ()
     booked: frozenset[tuple[str, str]] = frozenset()
-    """(client order id, venue trade id) of every fill already in the ledger for these orders."""
+    """(client order id, else position id; venue trade id) of every fill in the ledger for these."""
 
 
 class SignalReceived(Struct, frozen=True):

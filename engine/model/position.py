@@ -70,8 +70,11 @@ class Position(Struct, frozen=True):
     """One position, with sums over its fills instead of rounded averages.
 
     Attributes:
-        qty, entry_value: filled entry quantity (base) and its value at the fills' prices (quote).
+        qty: filled entry quantity, in base asset.
         base_fees: fees of entry fills that were paid in the base asset, so never held.
+        entry_value: value at the fills' prices, in quote asset, of what was received: the filled
+            quantity less base fees. Where all fills pay the same rate, the average that follows is
+            that of the fills; where they do not, it keeps the identity of CONTRACT.md section 6.
         exit_qty, exit_value: closed quantity (base) and its value at the fills' prices (quote).
         dust: unsellable rest in base asset, booked when the position is closed.
         fees, funding: quote asset, positive when paid. ``fees_unvalued`` tells that some fee had no
@@ -117,9 +120,14 @@ class Position(Struct, frozen=True):
         return self.status in ACTIVE
 
     @property
+    def received(self) -> Decimal:
+        """Base quantity that the entry put into our hands: what was filled less base fees."""
+        return self.qty - self.base_fees
+
+    @property
     def qty_open(self) -> Decimal:
-        """Base quantity still held: what was bought less base fees, exits and booked dust."""
-        return self.qty - self.base_fees - self.exit_qty - self.dust
+        """Base quantity still held: what was received less exits and booked dust."""
+        return self.received - self.exit_qty - self.dust
 
     @property
     def closable(self) -> Decimal:
@@ -129,7 +137,7 @@ class Position(Struct, frozen=True):
     @property
     def entry_price(self) -> Decimal | None:
         """Quantity-weighted average of the entry fills, rounded for display; None before one."""
-        return ratio(self.entry_value, self.qty) if self.qty else None
+        return ratio(self.entry_value, self.received) if self.received else None
 
     @property
     def exit_price(self) -> Decimal | None:
@@ -139,9 +147,9 @@ class Position(Struct, frozen=True):
     @property
     def realized_pnl(self) -> Decimal:
         """Closed quantity x (exit - average entry), signed by side, before fees and funding."""
-        if not self.exit_qty:
+        if not self.exit_qty or not self.received:
             return ZERO
-        cost = ratio(self.entry_value * self.exit_qty, self.qty)
+        cost = ratio(self.entry_value * self.exit_qty, self.received)
         return self.side.sign * (self.exit_value - cost)
 
     @property
@@ -159,9 +167,9 @@ class Position(Struct, frozen=True):
 
     def unrealized_pnl(self, price: Decimal) -> Decimal:
         """P&L of the open quantity at ``price``, before fees."""
-        if not self.qty:
+        if not self.received:
             return ZERO
-        cost = ratio(self.entry_value * self.qty_open, self.qty)
+        cost = ratio(self.entry_value * self.qty_open, self.received)
         return self.side.sign * (self.qty_open * price - cost)
 
 

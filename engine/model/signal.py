@@ -72,6 +72,11 @@ class Signal(Struct, frozen=True):
     comment: str | None = None
     raw: str = ""
 
+    @property
+    def effective_sent_ns(self) -> int:
+        """When it was sent, as far as we know: the sender's time, else when it was received."""
+        return self.received_at_ns if self.sent_at_ns is None else self.sent_at_ns
+
 
 class SignalRecord(Struct, frozen=True):
     """A signal with what became of it."""

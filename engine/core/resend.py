@@ -1,0 +1,39 @@
+"""Orders that the venue proved not to have: the same request may be sent again, under its id."""
+
+from msgspec.structs import replace
+
+from engine.core.asking import LONGEST_ASK_NS, ask_in, keep_asking
+from engine.core.closing import remaining
+from engine.core.entries import entry_refusal
+from engine.core.orders import move_order
+from engine.core.state import State
+from engine.model.effects import SubmitOrder
+from engine.model.ids import Purpose
+from engine.model.money import ZERO
+from engine.model.order import Order, OrderStatus
+
+
+def resend_or_drop(state: State, order: Order) -> None:
+    """Send a request again that the venue never got, unless it is not wanted any more."""
+    if order.filled_qty > ZERO:
+        keep_asking(state, order)  # it was there: the answer contradicts a fill
+        return
+    if order.purpose is Purpose.EXIT:
+        _resend_exit(state, order)
+        return
+    refusal = entry_refusal(state, order, state.at_ns)
+    if refusal is not None:
+        move_order(state, replace(order, message=refusal), OrderStatus.REJECTED)
+        return
+    state.asking.pop(order.client_order_id, None)  # until it is committed and sent
+    state.command(SubmitOrder(order, after_commit=True))
+
+
+def _resend_exit(state: State, order: Order) -> None:
+    position = state.positions[order.position_id]
+    if remaining(state, position) < ZERO:
+        reason = "absent: the venue never received it, and less is held by now"
+        move_order(state, replace(order, message=reason), OrderStatus.CANCELLED)
+        return
+    ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
+    state.command(SubmitOrder(order, after_commit=False))

@@ -1,0 +1,415 @@
+"""One owner of the closing, from the first trigger until the position is flat."""
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from engine.core.closing import retry_pause_ns
+from engine.model.effects import AppendEvent, SubmitOrder, Unwatch
+from engine.model.exits import AtPrice, ExitReason
+from engine.model.order import Order, OrderStatus
+from engine.model.position import Position, PositionStatus
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, SECOND, Rig, position_id
+
+D = Decimal
+
+
+def closing(rig: Rig, price: float = 95.0) -> tuple[Position, Order]:
+    """A long whose stop was reached, and the exit that was sent for it."""
+    position = rig.open()
+    rig.trade(price)
+    return rig.position(position), rig.exits()[-1]
+
+
+def refuse(rig: Rig, order: Order, message: str = "busy") -> None:
+    rig.update(order, OrderStatus.REJECTED, message=message)
+
+
+def test_a_stop_closes_all_of_it_at_once_and_cites_the_price() -> None:
+    rig = Rig()
+    position, order = closing(rig, 94.7)
+    assert position.status is PositionStatus.CLOSING
+    assert (order.qty, order.side, order.reduce_only) == (D(1), "sell", True)
+    assert (order.reason, order.trigger_price) == (ExitReason.STOP_LOSS, D("94.7"))
+    assert SubmitOrder(order, after_commit=False) in rig.last
+
+
+def test_the_reaction_is_measured_from_the_frame_to_the_socket() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.trade(110.0, received_ns=5_000_000)
+    rig.sent(rig.exits()[-1], sent_ns=5_250_000)
+    assert rig.position(position).reaction_ms == 0.25
+
+
+def test_a_close_that_no_frame_caused_has_no_reaction_time() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position)
+    rig.sent(rig.exits()[-1], sent_ns=5_250_000)
+    assert rig.position(position).reaction_ms is None
+
+
+def test_a_second_trigger_and_a_second_request_change_nothing() -> None:
+    rig = Rig()
+    position, order = closing(rig)
+    rig.trade(90.0)
+    rig.close(position)
+    rig.signal("close")
+    assert rig.exits() == [order]
+
+
+def test_take_profit_and_stop_reached_by_one_price_come_to_one_close() -> None:
+    rig = Rig()
+    rig.signal("buy", take_profit=AtPrice(D(101)))
+    rig.trade(100.0)
+    rig.filled(rig.submitted()[0], "110")  # so far above that the stop lies over the take-profit
+    rig.trade(102.0)
+    assert [o.reason for o in rig.exits()] == [ExitReason.STOP_LOSS]
+
+
+def test_a_filled_exit_closes_the_position_and_stops_the_prices() -> None:
+    rig = Rig()
+    position, order = closing(rig)
+    rig.filled(order, "94.9", fee=D("0.05"))
+    closed = rig.position(position)
+    assert (closed.status, closed.qty_open) == (PositionStatus.CLOSED, D(0))
+    assert (closed.exit_price, closed.realized_pnl, closed.net_pnl) == (
+        D("94.9"),
+        D("-5.1"),
+        D("-5.15"),
+    )
+    assert rig.notices()[-1] == "position.closed"
+    assert rig.last[-1] == Unwatch(BTC_PERP.id)
+    assert rig.guardian.positions() == []
+    assert rig.guardian.position(position.id) is None
+
+
+def test_a_partly_filled_exit_is_continued_under_a_new_id() -> None:
+    rig = Rig()
+    position, order = closing(rig)
+    rig.fill(order, "95", "0.4")
+    rig.update(order, OrderStatus.CANCELLED, filled_qty=D("0.4"))
+    again = rig.exits()[-1]
+    assert (again.generation, again.qty, again.reason) == (1, D("0.6"), ExitReason.STOP_LOSS)
+    rig.filled(again, "94")
+    assert rig.position(position).exit_price == D("94.4")
+
+
+def test_more_than_the_largest_order_is_closed_in_several() -> None:
+    rig = Rig()
+    small = replace(BTC_PERP, max_market_qty=D("1.0005"))
+    rig.signal("buy", small)
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.filled(entry, "40")  # the venue gave a better price than was asked for
+    position = rig.position(entry.position_id)
+    big = replace(position, instrument=replace(small, max_market_qty=D("0.4005")))
+    rig.guardian._state.positions[position.id] = big
+    rig.close(position)
+    for _ in range(2):
+        assert rig.exits()[-1].qty == D("0.4")
+        rig.filled(rig.exits()[-1], "40")
+    assert rig.exits()[-1].qty == D("0.2")
+
+
+def test_a_refused_exit_is_tried_again_until_stuck_is_alarmed_and_still_tried() -> None:
+    rig = Rig()
+    position, order = closing(rig)
+    for pause in (1, 1, 5, 10, 20):
+        refuse(rig, rig.exits()[-1])
+        tried = len(rig.exits())
+        rig.wait(pause - 0.1)
+        assert len(rig.exits()) == tried
+        rig.wait(0.2)
+        assert len(rig.exits()) == tried + 1
+    assert rig.notices().count("position.stuck") == 1
+    assert rig.position(position).status is PositionStatus.STUCK
+    rig.filled(rig.exits()[-1], "95")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert order.generation == 0
+
+
+def test_the_pause_of_a_stuck_exit_is_bounded() -> None:
+    assert retry_pause_ns(1) == SECOND
+    assert retry_pause_ns(10_000) == 60 * SECOND
+
+
+def test_a_stuck_position_that_sells_a_part_is_closing_again() -> None:
+    rig = Rig()
+    position, _ = closing(rig)
+    for _ in range(3):
+        refuse(rig, rig.exits()[-1])
+        rig.wait(6)
+    rig.fill(rig.exits()[-1], "95", "0.5")
+    rig.update(rig.exits()[-1], OrderStatus.CANCELLED)
+    assert rig.position(position).status is PositionStatus.CLOSING
+    assert rig.exits()[-1].qty == D("0.5")
+
+
+def test_the_owner_can_have_a_stuck_exit_tried_at_once() -> None:
+    rig = Rig()
+    position, _ = closing(rig)
+    for _ in range(2):
+        refuse(rig, rig.exits()[-1])
+        rig.wait(1.1)
+    refuse(rig, rig.exits()[-1])
+    tried = len(rig.exits())
+    rig.close(position)
+    assert len(rig.exits()) == tried + 1
+    assert rig.exits()[-1].actor == "owner"
+    rig.close(position)  # one is in flight
+    assert len(rig.exits()) == tried + 1
+
+
+def test_a_retry_waits_by_elapsed_time_whatever_is_done_to_the_wall_clock() -> None:
+    rig = Rig()
+    closing(rig)
+    rig.wait(3600)  # set an hour ahead,
+    rig.wait(-3600)  # and put right
+    refuse(rig, rig.exits()[-1])
+    rig.wait(1.1)
+    assert len(rig.exits()) == 2
+
+
+def test_closing_an_unknown_position_is_nothing() -> None:
+    assert Rig().close(position_id(9)) == ()
+
+
+# Parts
+
+
+def test_a_part_close_keeps_the_position_guarded() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.25")
+    part = rig.exits()[-1]
+    assert (part.qty, part.reason) == (D("0.25"), ExitReason.MANUAL)
+    rig.filled(part, "101")
+    left = rig.position(position)
+    assert (left.status, left.qty_open) == (PositionStatus.OPEN, D("0.75"))
+    rig.trade(95.0)
+    assert rig.exits()[-1].qty == D("0.75")
+
+
+def test_a_second_part_is_of_what_the_first_leaves() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.5")
+    rig.close(position, "0.5")
+    assert [o.qty for o in rig.exits()] == [D("0.5"), D("0.25")]
+
+
+def test_a_whole_close_after_a_part_asks_only_for_the_rest() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.3")
+    rig.trade(110.0)
+    assert [o.qty for o in rig.exits()] == [D("0.3"), D("0.7")]
+    rig.filled(rig.exits()[0], "110")
+    rig.filled(rig.exits()[1], "110")
+    assert rig.position(position).exit_reason is ExitReason.TAKE_PROFIT
+
+
+def test_a_part_that_is_refused_after_the_whole_was_asked_for_is_closed_with_it() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.3")
+    rig.close(position)
+    refuse(rig, rig.exits()[0])
+    rig.filled(rig.exits()[1], "100")
+    rig.filled(rig.exits()[2], "100")
+    assert rig.exits()[2].qty == D("0.3")
+    assert rig.position(position).status is PositionStatus.CLOSED
+
+
+def test_a_refused_part_is_told_and_the_position_stays_guarded() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.5")
+    refuse(rig, rig.exits()[-1])
+    assert rig.notices()[-1] == "position.part_refused"
+    rig.trade(95.0)
+    assert rig.exits()[-1].qty == D(1)
+    assert rig.position(position).status is PositionStatus.CLOSING
+
+
+def test_a_part_below_a_step_sells_nothing() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.0001")
+    assert rig.exits() == []
+    assert "position.part_refused" in [e.kind for e in rig.last if isinstance(e, AppendEvent)]
+
+
+def test_a_part_that_leaves_too_little_to_sell_closes_the_whole() -> None:
+    rig = Rig()
+    position = rig.open(instrument=BTC_SPOT, price="100")
+    rig.close(position, "0.96")  # 4 USDT would be left, the venue's minimum is 5
+    assert rig.exits()[-1].qty == D(1)
+    assert rig.position(position).status is PositionStatus.CLOSING
+
+
+def test_at_most_four_exits_are_in_flight() -> None:
+    rig = Rig()
+    position = rig.open()
+    for _ in range(6):
+        rig.close(position, "0.1")
+    assert len(rig.exits()) == 4
+    rig.trade(95.0)
+    assert len(rig.exits()) == 4
+    rig.filled(rig.exits()[0], "95")
+    assert len(rig.exits()) == 5
+    for order in rig.exits()[1:]:
+        rig.filled(order, "95")
+    assert rig.position(position).status is PositionStatus.CLOSED
+
+
+def test_a_part_of_an_entry_still_in_flight_does_not_close_the_rest() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.fill(entry, "100", "0.5")
+    rig.close(entry.position_id, "0.5")
+    rig.filled(rig.exits()[-1], "100")
+    rig.filled(entry, "100", qty="0.5")
+    position = rig.position(entry.position_id)
+    assert (position.status, position.qty_open) == (PositionStatus.OPEN, D("0.75"))
+    assert len(rig.exits()) == 1
+
+
+def test_a_part_of_nothing_is_nothing() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    rig.close(rig.submitted()[-1].position_id, "0.5")
+    assert rig.exits() == []
+    assert rig.position(position_id(1)).status is PositionStatus.OPENING
+
+
+def test_a_part_that_sells_the_last_step_ends_the_position_with_its_reason() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.5")
+    rig.foreign(BTC_PERP, "sell", "0.5", "100")
+    rig.filled(rig.exits()[-1], "100")
+    closed = rig.position(position)
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.MANUAL)
+
+
+# Before the entry is whole
+
+
+def test_a_close_during_the_entry_closes_each_fill_and_ends_flat() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.close(entry.position_id)
+    assert rig.exits() == []
+    rig.fill(entry, "100", "0.4")
+    rig.fill(entry, "100", "0.6")
+    assert [o.qty for o in rig.exits()] == [D("0.4"), D("0.6")]
+    rig.update(entry, OrderStatus.FILLED)
+    for order in rig.exits():
+        rig.filled(order, "100")
+    assert rig.position(entry.position_id).status is PositionStatus.CLOSED
+
+
+def test_a_close_before_an_entry_that_never_fills_leaves_it_rejected() -> None:
+    rig = Rig()
+    signal = rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.close(entry.position_id)
+    refuse(rig, entry, "too late")
+    assert rig.position(entry.position_id).status is PositionStatus.REJECTED
+    assert rig.outcome(signal).reason == "too late"
+
+
+def test_an_entry_that_ends_while_its_exit_is_stuck_breaks_nothing() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.fill(entry, "100", "0.4")
+    rig.close(entry.position_id)
+    for _ in range(3):
+        refuse(rig, rig.exits()[-1])
+        rig.wait(1.1)
+    assert rig.position(entry.position_id).status is PositionStatus.STUCK
+    rig.fill(entry, "100", "0.6")
+    rig.update(entry, OrderStatus.FILLED)
+    rig.wait(6)
+    for order in rig.guardian.orders_in_flight():
+        rig.filled(order, "100")
+    assert rig.position(entry.position_id).status is PositionStatus.CLOSED
+
+
+# Dust
+
+
+def test_what_the_base_fee_leaves_below_a_step_is_booked_as_dust() -> None:
+    rig = Rig()
+    rig.signal("buy", BTC_SPOT)
+    rig.trade(99.9999, BTC_SPOT)
+    entry = rig.submitted()[-1]
+    rig.filled(entry, "100", fee=D("0.0010005"), fee_asset="BTC")
+    rig.close(entry.position_id)
+    rig.filled(rig.exits()[-1], "100")
+    closed = rig.position(entry.position_id)
+    assert (closed.dust, closed.qty_open) == (D("0.0000005"), D(0))
+    assert closed.status is PositionStatus.CLOSED
+
+
+def test_a_rest_below_the_minimum_value_is_dust_and_not_tried_for_ever() -> None:
+    rig = Rig()
+    position = rig.open(instrument=BTC_SPOT)
+    rig.trade(95.0, BTC_SPOT)
+    rig.fill(rig.exits()[-1], "95", "0.96")
+    rig.update(rig.exits()[-1], OrderStatus.CANCELLED)
+    closed = rig.position(position)
+    assert (closed.status, closed.dust) == (PositionStatus.CLOSED, D("0.04"))
+
+
+def test_a_position_that_fell_below_the_minimum_value_unsold_is_no_dust() -> None:
+    rig = Rig()
+    position = rig.open(instrument=BTC_SPOT)
+    rig.trade(4.0, BTC_SPOT)
+    refuse(rig, rig.exits()[-1], "below the minimum")
+    assert rig.position(position).status is PositionStatus.CLOSING
+    rig.wait(1.1)
+    assert len(rig.exits()) == 2
+
+
+def test_a_fill_too_small_to_sell_waits_for_what_is_in_flight() -> None:
+    rig = Rig()
+    rig.signal("buy", BTC_SPOT)
+    rig.trade(100.0, BTC_SPOT)
+    entry = rig.submitted()[-1]
+    rig.close(entry.position_id)
+    rig.fill(entry, "100", "0.01")
+    assert rig.exits() == []
+    rig.filled(entry, "100", qty="0.99")
+    assert [o.qty for o in rig.exits()] == [D(1)]
+
+
+def test_nothing_but_dust_is_closed_without_an_order() -> None:
+    rig = Rig()
+    rig.signal("buy", BTC_SPOT)
+    rig.trade(100.0, BTC_SPOT)
+    entry = rig.submitted()[-1]
+    rig.fill(entry, "100", "0.000005")
+    rig.update(entry, OrderStatus.CANCELLED)
+    rig.close(entry.position_id)
+    assert rig.exits() == []
+    assert rig.position(entry.position_id).dust == D("0.000005")
+
+
+@pytest.mark.parametrize("price", [95.0, 110.0])
+def test_reaching_a_threshold_exactly_triggers(price: float) -> None:
+    rig = Rig()
+    closing(rig, price)
+    assert len(rig.exits()) == 1
