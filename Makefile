@@ -43,15 +43,23 @@ lock: $(STAMP)
 		--output-file requirements.lock pyproject.toml
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov \
+	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info .coverage .coverage.* htmlcov \
 		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp appears last and by a rename, so an interrupted bootstrap leaves none; it carries the
 # time of the start, so an edit made while pip runs bootstraps again. An environment whose
-# interpreter or pip is broken is built anew.
+# interpreter or pip is broken is built anew. The lock is a link to the builder's process id: of two
+# makes at a time one waits, and then finds the work done; the lock of a dead builder is taken over.
 $(STAMP): requirements.lock pyproject.toml
-	@{ set -eu; rm -f $(STAMP); \
+	@{ set -eu; \
+	[ -w . ] || { echo "Tickguard builds its environment in $(CURDIR): make that writable."; exit 1; }; \
+	until ln -s $$$$ $(VENV).lock 2>/dev/null; do \
+		kill -0 "$$(readlink $(VENV).lock)" 2>/dev/null || rm -f $(VENV).lock; sleep 1; \
+	done; \
+	trap 'rm -f $(VENV).lock' EXIT; \
+	if [ $(STAMP) -nt requirements.lock ] && [ $(STAMP) -nt pyproject.toml ]; then exit 0; fi; \
+	rm -f $(STAMP); \
 	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
 		found=; for python in $(PYTHONS); do \
 			if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \

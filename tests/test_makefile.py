@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,19 @@ class Checkout:
 
     def bare_make(self, *args: str) -> subprocess.CompletedProcess[str]:
         """With no Python of the machine in reach."""
-        for name in ("rm", "touch", "mv", "mkdir", "cp", "tee", "basename", "sh"):
+        for name in (
+            "rm",
+            "touch",
+            "mv",
+            "ln",
+            "readlink",
+            "sleep",
+            "mkdir",
+            "cp",
+            "tee",
+            "basename",
+            "sh",
+        ):
             (self.bin / name).symlink_to(shutil.which(name) or name)
         make = shutil.which("make") or "make"
         return subprocess.run(
@@ -138,6 +151,24 @@ def test_a_killed_bootstrap_leaves_no_stamp(checkout: Checkout) -> None:
     done = checkout.make("demo", PYTHON="python3.12")
     assert done.returncode != 0
     assert not checkout.stamp.exists()
+
+
+def test_of_two_makes_one_builds_and_the_other_waits(checkout: Checkout) -> None:
+    path = checkout.bin / "python3.12"
+    path.write_text(FAKE.replace('echo "venv"', 'sleep 0.5; echo "venv"'), encoding="utf-8")
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(checkout.make, "demo", PYTHON="python3.12") for _ in range(2)]
+    assert [run.result().returncode for run in runs] == [0, 0]
+    assert checkout.calls() == ["venv", *BOOTSTRAP]
+    assert not (checkout.directory / ".venv.lock").is_symlink()
+
+
+def test_the_lock_of_a_dead_builder_is_taken_over(checkout: Checkout) -> None:
+    builder = subprocess.Popen(["true"])
+    builder.wait()
+    (checkout.directory / ".venv.lock").symlink_to(str(builder.pid))
+    assert checkout.make("demo", PYTHON="python3.12").returncode == 0
+    assert checkout.calls() == ["venv", *BOOTSTRAP]
 
 
 def test_the_first_python_that_is_new_enough_is_taken(checkout: Checkout) -> None:
