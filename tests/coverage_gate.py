@@ -90,7 +90,7 @@ def _gaps(report: FileReport) -> Iterator[str]:
             yield str(line) if start == line else f"{start}-{line}"
             start = None
     for origin, target in report["missing_branches"]:
-        if origin not in lines:  # a line never reached is told already
+        if origin not in lines and target not in lines:  # a line never reached is told already
             yield f"{origin}->{'exit' if target < 0 else target}"
 
 

@@ -114,12 +114,12 @@ def test_a_package_without_statements_is_not_judged() -> None:
 def test_gaps_are_told_for_failing_packages_only() -> None:
     files = {
         "engine/core/a.py": report(
-            5, 9, lines=(3, 4, 5, 9), missing_branches=((2, 3), (3, 4), (7, -1))
+            5, 9, lines=(3, 4, 5, 9), missing_branches=((2, 3), (3, 4), (6, 8), (7, -1))
         ),
         "storage/a.py": report(99, 100, lines=(7,)),
     }
     text = "\n".join(lines_of(judge(files)))
-    assert "engine/core/a.py: 3-5, 9, 2->3, 7->exit" in text
+    assert "engine/core/a.py: 3-5, 9, 6->8, 7->exit" in text
     assert "storage/a.py" not in text
 
 
