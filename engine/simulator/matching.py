@@ -267,23 +267,23 @@ class VenueModel:
 
     def _observe_mark(self, tick: MarkTick) -> bool:
         """Note when funding is due next; True when this mark may settle it or liquidate."""
-        instrument = tick.instrument
-        due = self.funding.get(instrument)
-        held = instrument in self.account.positions
-        if due is not None and tick.venue_time_ms >= due.next_ms:
-            return True
-        if (
-            tick.funding_rate is not None
-            and tick.next_funding_ms > tick.venue_time_ms
-            and tick.next_funding_ms > self._settled_ms.get(instrument, 0)
-            and (
-                due is None or due.rate != tick.funding_rate or due.next_ms != tick.next_funding_ms
-            )
+        due = self.funding.get(tick.instrument)
+        held = tick.instrument in self.account.positions
+        settles = due is not None and tick.venue_time_ms >= due.next_ms
+        if not settles and (
+            due is None or tick.next_funding_ms != due.next_ms or tick.funding_rate != due.rate
         ):
-            self.funding[instrument] = Funding(tick.next_funding_ms, tick.funding_rate)
-            if held and (due is None or due.next_ms != tick.next_funding_ms):
-                self.unsaved = True  # a settlement that falls into a downtime is still owed
-        return held
+            self._note_funding(tick, due, held)
+        return held or settles
+
+    def _note_funding(self, tick: MarkTick, due: Funding | None, held: bool) -> None:
+        next_ms = tick.next_funding_ms
+        settled_ms = self._settled_ms.get(tick.instrument, 0)
+        if tick.funding_rate is None or next_ms <= max(tick.venue_time_ms, settled_ms):
+            return
+        self.funding[tick.instrument] = Funding(next_ms, tick.funding_rate)
+        if held and (due is None or due.next_ms != next_ms):
+            self.unsaved = True  # a settlement that falls into a downtime is still owed
 
     def _on_mark(self, tick: MarkTick, time_ns: int) -> list[Report]:
         reports: list[Report] = []
@@ -293,7 +293,7 @@ class VenueModel:
         if due is not None and tick.venue_time_ms >= due.next_ms:
             del self.funding[tick.instrument]
             self._settled_ms[tick.instrument] = due.next_ms
-            self._observe_mark(tick)
+            self._note_funding(tick, None, position is not None)
             if position is not None:
                 reports += self._settle_funding(position, mark, due, time_ns)
         if position is not None and position.is_liquidated(mark, self.rules.maintenance_margin):

@@ -1,4 +1,4 @@
-"""What the tests of the paper account share: instruments, orders, prices and a clock set by hand."""
+"""Shared by the tests of the paper account: instruments, orders, prices, a clock set by hand."""
 
 import sqlite3
 from decimal import Decimal
