@@ -153,6 +153,8 @@ def request_id(request: Request) -> str:
 async def on_problem(request: Request, error: Exception) -> Response:
     """Answer what a handler raised; Starlette calls it for the exceptions it is registered for."""
     problem = to_problem(error)
-    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
-        return Response(status_code=204, headers=problem.headers)
+    if "Allow" in problem.headers:
+        problem.headers["Allow"] = ", ".join(sorted(problem.headers["Allow"].split(", ")))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=problem.headers)
     return problem_response(problem, request_id(request))
