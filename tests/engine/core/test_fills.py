@@ -1,0 +1,190 @@
+"""Executions that were not ours, and funding."""
+
+from decimal import Decimal
+
+import pytest
+
+from engine.model.effects import AppendEvent, SaveFill
+from engine.model.events import FundingPaid
+from engine.model.exits import ExitReason
+from engine.model.order import FillKind, OrderStatus
+from engine.model.position import PositionStatus
+from tests.engine.core.rig import BTC_PERP, ETH_PERP, Rig, position_id
+
+D = Decimal
+
+
+def logged(rig: Rig) -> list[str]:
+    return [e.kind for e in rig.last if isinstance(e, AppendEvent)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (FillKind.TRADE, ExitReason.EXTERNAL),
+        (FillKind.LIQUIDATION, ExitReason.LIQUIDATION),
+    ],
+)
+def test_a_foreign_close_is_booked_from_its_execution(kind: FillKind, reason: ExitReason) -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.foreign(BTC_PERP, "sell", "1", "60", kind=kind)
+    closed = rig.position(position)
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, reason)
+    assert closed.realized_pnl == D(-40)
+    assert f"position.{reason}" in rig.notices()
+
+
+def test_a_foreign_reduction_leaves_the_rest_guarded() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.foreign(BTC_PERP, "sell", "0.4", "100")
+    assert rig.position(position).status is PositionStatus.OPEN
+    rig.trade(95.0)
+    assert rig.exits()[0].qty == D("0.6")
+
+
+def test_a_foreign_reduction_is_taken_from_the_oldest_first_and_the_rest_is_logged() -> None:
+    rig = Rig()
+    a = rig.open(strategy="a")
+    rig.now += 1
+    b = rig.open(strategy="b")
+    rig.foreign(BTC_PERP, "sell", "1.5", "100")
+    assert rig.position(a).status is PositionStatus.CLOSED
+    assert rig.position(b).qty_open == D("0.5")
+    assert len([e for e in rig.last if isinstance(e, SaveFill)]) == 2
+    rig.foreign(BTC_PERP, "sell", "9", "100")
+    assert "venue.foreign_fill" in logged(rig)
+
+
+def test_a_foreign_fill_counts_once_even_when_it_closed_what_it_was_booked_to() -> None:
+    rig = Rig()
+    rig.open(strategy="a")
+    rig.now += 1
+    b = rig.open(strategy="b")
+    for _ in range(2):
+        rig.foreign(BTC_PERP, "sell", "1", "100", venue_trade_id="once")
+    assert rig.position(b).qty_open == D(1)
+
+
+def test_a_foreign_fill_that_the_ledger_has_is_not_booked_again() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.guardian._state.booked.add((position.id, "old"))
+    rig.foreign(BTC_PERP, "sell", "1", "100", venue_trade_id="old")
+    assert rig.position(position).qty_open == D(1)
+
+
+def test_foreign_fills_of_the_other_side_or_instrument_touch_nothing() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.foreign(BTC_PERP, "buy", "1", "100")
+    rig.foreign(ETH_PERP, "sell", "1", "100")
+    assert rig.position(position).qty_open == D(1)
+
+
+def test_an_order_by_hand_under_an_id_of_its_own_is_foreign() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.foreign(BTC_PERP, "sell", "1", "100", client_order_id="web_123")
+    assert rig.position(position).exit_reason is ExitReason.EXTERNAL
+
+
+def test_a_foreign_close_while_ours_is_in_flight_waits_for_it() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.trade(95.0)
+    rig.foreign(BTC_PERP, "sell", "1", "94")
+    assert rig.position(position).status is PositionStatus.CLOSING
+    rig.update(rig.exits()[0], OrderStatus.REJECTED, message="reduce only")
+    closed = rig.position(position)
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.STOP_LOSS)
+    assert len(rig.exits()) == 1
+
+
+def test_a_foreign_close_between_two_tries_ends_the_position() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.trade(95.0)
+    rig.update(rig.exits()[0], OrderStatus.REJECTED)
+    rig.foreign(BTC_PERP, "sell", "1", "94")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    rig.wait(5)
+    assert len(rig.exits()) == 1
+
+
+def test_a_foreign_close_of_an_entry_still_in_flight_ends_with_the_entry() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[-1]
+    rig.fill(entry, "100", "0.5")
+    rig.foreign(BTC_PERP, "sell", "0.5", "100")
+    assert rig.position(position_id(1)).status is PositionStatus.OPENING
+    rig.update(entry, OrderStatus.CANCELLED)
+    closed = rig.position(position_id(1))
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.EXTERNAL)
+
+
+def test_a_late_fill_of_an_order_that_ended_is_alarmed_while_the_position_is_open() -> None:
+    rig = Rig()
+    rig.open()
+    entry = rig.submitted()[0]
+    rig.fill(entry, "100", "0.1")
+    assert rig.notices()[-1] == "order.unexpected_fill"
+    assert rig.position(position_id(1)).qty == D(1)
+
+
+def test_a_fill_told_again_after_its_order_ended_is_nothing() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[0]
+    rig.filled(entry, "100", venue_trade_id="once")
+    rig.fill(entry, "100", venue_trade_id="once")
+    assert rig.last == ()
+
+
+def test_a_fill_told_again_after_its_position_closed_is_only_logged() -> None:
+    rig = Rig()
+    rig.open()
+    rig.trade(95.0)
+    rig.filled(rig.exits()[0], "95", venue_trade_id="once")
+    notices = rig.notices()
+    rig.fill(rig.exits()[0], "95", venue_trade_id="once")
+    assert (rig.notices(), logged(rig)) == (notices, ["order.unexpected_fill"])
+
+
+# Funding
+
+
+def funding(rig: Rig, amount: str, trade: str = "f1") -> None:
+    rig.handle(FundingPaid(trade, BTC_PERP, D(amount), rig.now))
+
+
+def test_funding_is_split_by_what_is_held_and_adds_up() -> None:
+    rig = Rig()
+    a = rig.open(strategy="a")
+    b = rig.open(strategy="b")
+    c = rig.open(strategy="c")
+    rig.open(instrument=ETH_PERP)
+    funding(rig, "0.1")
+    funding(rig, "0.1")  # told again
+    shares = [rig.position(key).funding for key in (a, b, c)]
+    assert sum(shares) == D("0.1")
+    assert max(shares) - min(shares) <= D("1e-17")
+    assert rig.position(a).net_pnl == -shares[0]
+
+
+def test_funding_received_is_negative_and_adds_to_the_result() -> None:
+    rig = Rig()
+    position = rig.open()
+    funding(rig, "-0.2")
+    assert rig.position(position).net_pnl == D("0.2")
+
+
+def test_funding_with_nothing_held_is_nothing() -> None:
+    rig = Rig()
+    rig.signal("buy")
+    funding(rig, "0.1")
+    assert rig.last == ()
