@@ -100,7 +100,7 @@ class Course:
             "API_PORT": "0",
             "WEBHOOK_SECRET": SECRET,
             "MAX_OPEN_POSITIONS": "40",
-            "MAX_ENTRY_DEVIATION_PERCENT": "1",
+            "ENABLE_TELEGRAM_NOTIFICATIONS": "False",
         }
         log = self.folder / "service.log"
         if not self.key:

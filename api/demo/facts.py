@@ -10,7 +10,6 @@ from typing import Any
 
 from api.demo.judge import Facts
 from api.demo.plan import PlannedSignal
-from storage.types import parse_time
 
 DEFAULT_PERCENT = "15"
 
@@ -50,14 +49,13 @@ def _facts(
     theirs: sqlite3.Connection,
     epoch_offset_ns: int,
 ) -> Facts | None:
-    fills = theirs.execute(
-        "SELECT qty, price, time_ns FROM fills WHERE client_order_id = ?", (row["id"] + "e0",)
-    ).fetchall()
+    fills = _fills(theirs, row["id"] + "e0")
     if not fills:
         return None
     body = plan[row["external_id"]].body
+    exits = _fills(theirs, row["id"] + "x%")
     exit_order = ours.execute(
-        "SELECT created_at, trigger_price FROM orders WHERE position_id = ? AND purpose = 'exit'"
+        "SELECT trigger_price FROM orders WHERE position_id = ? AND purpose = 'exit'"
         " ORDER BY generation LIMIT 1",
         (row["id"],),
     ).fetchone()
@@ -73,9 +71,15 @@ def _facts(
         entry_qty=sum((Decimal(fill["qty"]) for fill in fills), Decimal(0)),
         entry_value=sum((Decimal(f["qty"]) * Decimal(f["price"]) for f in fills), Decimal(0)),
         entered_ns=min(fill["time_ns"] for fill in fills) - epoch_offset_ns,
-        exited_ns=parse_time(exit_order["created_at"]) - epoch_offset_ns if exit_order else None,
+        exited_ns=exits[0]["time_ns"] - epoch_offset_ns if exits else None,
         tick_size=Decimal(json.loads(row["instrument"])["tick_size"]),
     )
+
+
+def _fills(venue: sqlite3.Connection, pattern: str) -> list[sqlite3.Row]:
+    """Fills by client order id, which ends in purpose and generation; oldest first."""
+    query = "SELECT qty, price, time_ns FROM fills WHERE client_order_id LIKE ? ORDER BY time_ns"
+    return venue.execute(query, (pattern,)).fetchall()
 
 
 def _decimal(text: Any) -> Decimal | None:

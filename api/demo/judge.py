@@ -23,8 +23,13 @@ MANUAL = frozenset({"manual", "signal"})
 
 
 class Print(NamedTuple):
-    """A market trade as the simulator sent it: monotonic time, price, and origin of the price."""
+    """A market trade as the simulator sent it.
 
+    ``frame`` numbers the frame it came in, ``at_ns`` is monotonic time, ``origin`` says where the
+    price is from.
+    """
+
+    frame: int
     at_ns: int
     price: Decimal
     origin: str
@@ -66,7 +71,7 @@ def read_prints(sent_log: Path) -> dict[str, list[Print]]:
             instrument = f"{row['venue']}:{row['market']}:{row['symbol']}"
             for price in _trade_prices(row):
                 prints.setdefault(instrument, []).append(
-                    Print(row["at_ns"], Decimal(price), row["origin"])
+                    Print(row["n"], row["at_ns"], Decimal(price), row["origin"])
                 )
     return prints
 
@@ -107,7 +112,7 @@ def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, in
     upper, lower = thresholds(facts)
     unsure = [*windows, (facts.entered_ns, facts.entered_ns + ARMING_NS)]
     allowed: list[tuple[str, Print]] = []
-    decided = False
+    decided: Print | None = None
     until = facts.exited_ns if facts.exited_ns is not None else None
     for seen in prints:
         if seen.at_ns < facts.entered_ns or (until is not None and seen.at_ns > until):
@@ -115,11 +120,13 @@ def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, in
         reason = _crossed(facts.side, seen.price, upper, lower)
         if reason is None:
             continue
+        # Of a frame with many trades only the extremes are sure to be looked at, not each price.
+        if decided is not None and seen.frame != decided.frame:
+            break
         allowed.append((reason, seen))
         if not any(begin <= seen.at_ns <= end for begin, end in unsure):
-            decided = True
-            break
-    return _verdict(facts, allowed, decided)
+            decided = decided or seen
+    return _verdict(facts, allowed, decided is not None)
 
 
 def _crossed(side: str, price: Decimal, upper: Decimal | None, lower: Decimal | None) -> str | None:

@@ -83,10 +83,10 @@ BY_HAND = "byb-perp-4"
 
 BY_SIGNAL = PlannedSignal(
     {
-        "id": "close-eth",
+        "id": "close-sol",
         "action": "close",
-        "symbol": "BINANCE:ETHUSDT.P",
-        "strategy": "bnc-perp-3",
+        "symbol": "BINANCE:SOLUSDT.P",
+        "strategy": "bnc-perp-5",
     },
     "closed",
 )

@@ -205,7 +205,7 @@ def _reaction_times(closed: Iterable[Position]) -> ReactionTimes:
     return ReactionTimes(p50=percentile(times, 50), p99=percentile(times, 99))
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float | None:
+def percentile(ordered: Sequence[float], percent: float) -> float | None:
     """Return the smallest value that at least ``percent`` per cent of all do not exceed."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
 
