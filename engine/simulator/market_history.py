@@ -66,7 +66,10 @@ class Candles:
         last.add(print_)
 
     def advance(self, now_ms: int) -> None:
-        """Open bars up to the minute of ``now_ms``."""
+        """Open bars up to the minute of ``now_ms``; after a leap only those that are kept."""
+        if self._bars and now_ms - self._bars[-1].start_ms > KEPT_MINUTES * MINUTE_MS:
+            first_ms = now_ms - now_ms % MINUTE_MS - KEPT_MINUTES * MINUTE_MS
+            self._bars.append(flat(first_ms, self._bars[-1].close))
         while self._bars and self._bars[-1].start_ms + MINUTE_MS <= now_ms:
             last = self._bars[-1]
             self._bars.append(flat(last.start_ms + MINUTE_MS, last.close))
