@@ -120,21 +120,19 @@ def _check_sides(exits: Exits, side: Side, price: Decimal) -> None:
 def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | None) -> Decimal:
     size = signal.size or Size(SizeKind.QUOTE_QTY, state.config.position_size)
     instrument = signal.instrument
-    match size.kind:
-        case SizeKind.QTY:
-            return size.value
-        case SizeKind.QUOTE_QTY:
-            return size.value / price
-        case SizeKind.PERCENT:
-            free = state.free(instrument.id.venue, instrument.quote)
-            affordable = free / _funds_per_notional(state.config, instrument)
-            return min(percent_of(free, size.value), affordable) / price
-        case SizeKind.RISK_PERCENT:
-            if stop is None:
-                raise Refused("no_stop: risk_percent needs a stop-loss to measure the risk by")
-            rate = _fee_rate(state.config, instrument)
-            loss_per_unit = abs(price - stop) + rate * (price + stop)
-            return percent_of(_equity(state, instrument), size.value) / loss_per_unit
+    if size.kind is SizeKind.QTY:
+        return size.value
+    if size.kind is SizeKind.QUOTE_QTY:
+        return size.value / price
+    if size.kind is SizeKind.PERCENT:
+        free = state.free(instrument.id.venue, instrument.quote)
+        affordable = free / _funds_per_notional(state.config, instrument)
+        return min(percent_of(free, size.value), affordable) / price
+    if stop is None:
+        raise Refused("no_stop: risk_percent needs a stop-loss to measure the risk by")
+    rate = _fee_rate(state.config, instrument)
+    loss_per_unit = abs(price - stop) + rate * (price + stop)
+    return percent_of(_equity(state, instrument), size.value) / loss_per_unit
 
 
 def _equity(state: State, instrument: Instrument) -> Decimal:

@@ -69,6 +69,18 @@ def test_take_profit_and_stop_reached_by_one_price_come_to_one_close() -> None:
     assert [o.reason for o in rig.exits()] == [ExitReason.STOP_LOSS]
 
 
+def test_two_limits_reached_by_one_price_end_a_position_of_dust_once() -> None:
+    rig = Rig()
+    rig.signal("buy", BTC_SPOT, take_profit=AtPrice(D(101)))
+    rig.trade(100.0, BTC_SPOT)
+    entry = rig.submitted()[0]
+    rig.fill(entry, "110", "0.000005")
+    rig.update(entry, OrderStatus.CANCELLED)
+    rig.trade(102.0, BTC_SPOT)
+    assert rig.exits() == []
+    assert rig.notices() == ["position.opened", "position.closed"]
+
+
 def test_a_filled_exit_closes_the_position_and_stops_the_prices() -> None:
     rig = Rig()
     position, order = closing(rig)

@@ -21,7 +21,7 @@ from engine.model.ids import Purpose, client_order_id
 from engine.model.order import Order, OrderSide, OrderStatus
 from engine.model.position import GuardStatus, Position, PositionStatus
 from engine.model.signal import Outcome, SignalRecord
-from tests.engine.core.rig import BTC_PERP, ETH_PERP, SECOND, Rig, position_id
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, SECOND, Rig, position_id
 
 D = Decimal
 KEY = position_id(1)
@@ -392,6 +392,22 @@ def test_a_close_asked_for_meanwhile_succeeds_when_the_venue_had_closed_it_alrea
     rig.found(exit_id(0), OrderStatus.FILLED, rig.fill_of(possible(rig, 0), "95"), qty=D(1))
     assert rig.outcome(close).outcome is Outcome.CLOSED
     assert rig.exits() == []
+
+
+def test_closes_asked_for_meanwhile_of_what_turns_out_to_be_dust_end_it_once() -> None:
+    old = Rig()
+    old.signal("buy", BTC_SPOT)
+    old.trade(100.0, BTC_SPOT)
+    entry = old.submitted()[0]
+    old.fill(entry, "100", "0.000005")
+    old.update(entry, OrderStatus.CANCELLED)
+    rig = restart(old)
+    rig.close(KEY)
+    close = rig.signal("close", BTC_SPOT)
+    answer_absent(rig, 0, 1, 2, 3)
+    assert rig.position(KEY).status is PositionStatus.CLOSED
+    assert rig.notices() == ["position.closed"]
+    assert rig.outcome(close).outcome is Outcome.CLOSED
 
 
 def test_a_crossing_of_a_position_that_turns_out_to_be_closing_sends_one_exit() -> None:
