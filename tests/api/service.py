@@ -28,7 +28,7 @@ from engine.model.errors import Retryable
 from engine.model.events import Started
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order
-from engine.model.ticks import TradeTick
+from engine.model.ticks import QuoteTick, TradeTick
 from engine.ports import Broker, Feed
 from engine.settings import Settings
 from engine.simulator.paper import PaperBroker
@@ -109,19 +109,22 @@ class Journal:
 
 
 class Watcher:
-    """``engine.ports.Broker``: the paper account, noting what is submitted."""
+    """``engine.ports.Broker``: the paper account, noting what is submitted, in a lively market."""
 
-    def __init__(self, broker: PaperBroker, orders: list[Order]) -> None:
+    def __init__(self, broker: PaperBroker, service: "Service") -> None:
         self.venue = broker.venue
         self._broker = broker
-        self._orders = orders
+        self._service = service
         self.look_up = broker.look_up
         self.positions = broker.positions
         self.run = broker.run
 
     def submit(self, order: Order) -> None:
-        self._orders.append(order)
+        self._service.orders.append(order)
         self._broker.submit(order)
+        # The account fills at the next quote, which a real market has within moments.
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, self._service.tell_price, order.instrument.id)
 
 
 @dataclass
@@ -164,10 +167,15 @@ class Service:
         self.tell_price(name)
 
     def tell_price(self, name: InstrumentId) -> None:
-        tick = TradeTick(name, self.prices[name], 0, 0, self.clock.monotonic_ns())
-        self.flow.on_tick(tick)
-        for account in self.accounts:
-            account.on_tick(tick)
+        """Send a trade at the price, and a quote of ample size with the ask there."""
+        price, now_ns = self.prices[name], self.clock.monotonic_ns()
+        for tick in (
+            TradeTick(name, price, 0, 0, now_ns),
+            QuoteTick(name, price - 0.1, price, 1e6, 1e6, 0, 0, now_ns),
+        ):
+            self.flow.on_tick(tick)
+            for account in self.accounts:
+                account.on_tick(tick)
 
     async def call(
         self, method: str, path: str, key: str | None = None, **options: Any
@@ -227,7 +235,7 @@ def build(engine: Engine, directory: Path, settings: Settings) -> Service:
         opening = {"USDT": settings.paper_balance}
         account = PaperBroker(store, venue_rules(settings, venue), opening, clock, flow.handle)
         service.accounts.append(account)
-        brokers[venue] = Watcher(account, service.orders)
+        brokers[venue] = Watcher(account, service)
         feeds[venue] = Prices(venue, service)
     return service
 
