@@ -1,17 +1,14 @@
-"""Where the venues are, and how their adapters are built from plain addresses.
+"""How the venues' adapters are built from plain addresses.
 
-The hosts are those of the venues' documentation; every address can be replaced by the setting named
-in the comment beside it. A trailing slash is ignored.
+The setting that holds an address is named in the comment beside it; a trailing slash is ignored.
 """
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import StrEnum
 
 import httpx
 
-from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock, FeedSink, Instruments, TickSink
 from engine.venues.binance import feed as binance_feed
@@ -21,14 +18,6 @@ from engine.venues.bybit.instruments import BybitInstruments
 from engine.venues.feed import Endpoint, StreamFeed
 from engine.venues.stream import Timings
 from engine.venues.transport import Connector, WebsocketsConnector
-
-
-class Environment(StrEnum):
-    """The venue's worlds. Paper and live trading both use the mainnet."""
-
-    MAINNET = "mainnet"
-    TESTNET = "testnet"
-    DEMO = "demo"
 
 
 class _Addresses:
@@ -75,65 +64,6 @@ class BinanceUrls(_Addresses):
 
 
 VenueUrls = BybitUrls | BinanceUrls
-
-BYBIT_URLS: Mapping[Environment, BybitUrls] = {
-    Environment.MAINNET: BybitUrls(
-        rest="https://api.bybit.com",
-        ws_public="wss://stream.bybit.com/v5/public",
-        ws_private="wss://stream.bybit.com/v5/private",
-    ),
-    Environment.TESTNET: BybitUrls(
-        rest="https://api-testnet.bybit.com",
-        ws_public="wss://stream-testnet.bybit.com/v5/public",
-        ws_private="wss://stream-testnet.bybit.com/v5/private",
-    ),
-    # The demo environment has no public data of its own: it trades at mainnet prices.
-    Environment.DEMO: BybitUrls(
-        rest="https://api-demo.bybit.com",
-        ws_public="wss://stream.bybit.com/v5/public",
-        ws_private="wss://stream-demo.bybit.com/v5/private",
-        rest_public="https://api.bybit.com",
-    ),
-}
-
-BINANCE_URLS: Mapping[Environment, BinanceUrls] = {
-    Environment.MAINNET: BinanceUrls(
-        spot_rest="https://api.binance.com",
-        spot_ws="wss://stream.binance.com:9443",
-        spot_ws_api="wss://ws-api.binance.com/ws-api/v3",
-        usdm_rest="https://fapi.binance.com",
-        usdm_ws="wss://fstream.binance.com",
-    ),
-    Environment.TESTNET: BinanceUrls(
-        spot_rest="https://testnet.binance.vision",
-        spot_ws="wss://stream.testnet.binance.vision",
-        spot_ws_api="wss://ws-api.testnet.binance.vision/ws-api/v3",
-        usdm_rest="https://testnet.binancefuture.com",
-        usdm_ws="wss://fstream.binancefuture.com",
-    ),
-    Environment.DEMO: BinanceUrls(
-        spot_rest="https://demo-api.binance.com",
-        spot_ws="wss://demo-stream.binance.com",
-        spot_ws_api="wss://demo-ws-api.binance.com/ws-api/v3",
-        usdm_rest="https://demo-fapi.binance.com",
-        usdm_ws="wss://demo-fstream.binance.com",
-    ),
-}
-
-VENUES = ("bybit", "binance")
-
-
-def default_urls(venue: str, environment: Environment) -> VenueUrls:
-    """Return a venue's own hosts.
-
-    Raises:
-        Misconfigured: the venue is not known.
-    """
-    if venue == "bybit":
-        return BYBIT_URLS[environment]
-    if venue == "binance":
-        return BINANCE_URLS[environment]
-    raise Misconfigured(f"VENUES names {venue!r}; choose from {', '.join(VENUES)}")
 
 
 def build_feed(

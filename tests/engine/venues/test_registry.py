@@ -1,39 +1,31 @@
 import random
-from dataclasses import fields
 
 import httpx
-import pytest
 
 from engine.clock import SystemClock
-from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.venues.binance.instruments import BinanceInstruments
 from engine.venues.bybit.instruments import BybitInstruments
 from engine.venues.registry import (
-    VENUES,
     BinanceUrls,
     BybitUrls,
-    Environment,
     build_feed,
     build_instruments,
-    default_urls,
 )
 
-
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("environment", Environment)
-def test_every_environment_has_all_addresses(venue, environment):
-    urls = default_urls(venue, environment)
-    for field in fields(urls):
-        value = getattr(urls, field.name)
-        scheme = "wss://" if "ws" in field.name else "https://"
-        assert value.startswith(scheme) or (field.name == "rest_public" and not value)
-        assert not value.endswith("/")
-
-
-def test_an_unknown_venue_names_the_setting():
-    with pytest.raises(Misconfigured, match="VENUES"):
-        default_urls("mtgox", Environment.MAINNET)
+BYBIT = BybitUrls(
+    rest="https://api-demo.bybit.example",
+    rest_public="https://api.bybit.example",
+    ws_public="wss://stream.bybit.example/v5/public",
+    ws_private="wss://stream.bybit.example/v5/private",
+)
+BINANCE = BinanceUrls(
+    spot_rest="https://api.binance.example",
+    spot_ws="wss://stream.binance.example",
+    spot_ws_api="wss://ws-api.binance.example/ws-api/v3",
+    usdm_rest="https://fapi.binance.example",
+    usdm_ws="wss://fstream.binance.example",
+)
 
 
 def test_a_trailing_slash_is_ignored():
@@ -43,13 +35,6 @@ def test_a_trailing_slash_is_ignored():
         "ws://a/v5/public",
         "ws://a",
     )
-
-
-def test_bybit_demo_takes_public_data_from_mainnet():
-    demo, main = (default_urls("bybit", Environment(name)) for name in ("demo", "mainnet"))
-    assert demo.ws_public == main.ws_public
-    assert demo.rest_public == main.rest
-    assert demo.rest != main.rest
 
 
 def test_feeds_connect_where_they_are_told():
@@ -74,8 +59,8 @@ def test_feeds_connect_where_they_are_told():
 
 async def test_each_venue_has_its_instrument_lists():
     async with httpx.AsyncClient() as client:
-        bybit = build_instruments("bybit", default_urls("bybit", Environment.DEMO), client)
-        binance = build_instruments("binance", default_urls("binance", Environment.MAINNET), client)
+        bybit = build_instruments("bybit", BYBIT, client)
+        binance = build_instruments("binance", BINANCE, client)
     assert isinstance(bybit, BybitInstruments)
-    assert bybit._url.startswith("https://api.bybit.com/")
+    assert bybit._url.startswith("https://api.bybit.example/")
     assert isinstance(binance, BinanceInstruments)
