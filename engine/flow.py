@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import assert_never
 
 import structlog
 
@@ -203,6 +204,8 @@ class Flow:
                 self._feeds[instrument.id.venue].watch(instrument)
             case Unwatch(instrument=instrument_id):
                 self._feeds[instrument_id.venue].unwatch(instrument_id)
+            case _:
+                assert_never(command)
 
     def _enter(self, order: Order) -> None:
         """Send a committed entry, unless it was overtaken while it waited."""
