@@ -1,4 +1,4 @@
-"""What request handlers may use of the running service. ``api.main`` builds it; nothing else does."""
+"""What request handlers may use of the running service; ``api.main`` builds it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
