@@ -229,6 +229,7 @@ class Flow:
         started = await asyncio.to_thread(self._ledger.load, self._clock.now_ns())
         self._check_venues(started)
         self._started = True
+        self._tell_clock()
         self.handle(started)
 
     def _check_venues(self, started: Started) -> None:
@@ -263,10 +264,13 @@ class Flow:
         while self._journal.steps:
             await self._commit_batch()
 
+    def _tell_clock(self) -> None:
+        self.handle(ClockAdvanced(self._clock.now_ns(), self._clock.monotonic_ns()))
+
     async def _tell_time(self) -> None:
         while True:
             await asyncio.sleep(self._clock_period_s)
-            self.handle(ClockAdvanced(self._clock.now_ns()))
+            self._tell_clock()
 
     async def _write_journal(self) -> None:
         while True:

@@ -128,7 +128,7 @@ class Guardian:
         if on_tick is not None:
             return on_tick(event)
         state = self._state
-        state.advance(getattr(event, "at_ns", 0), is_clock=kind is ClockAdvanced)
+        state.advance(getattr(event, "at_ns", 0))
         self._steps[kind](state, event)
         return state.take_effects()
 
@@ -167,6 +167,7 @@ class Guardian:
 
     def _act(self, view: MarketView, reached: list[tuple[Key, float]], received_ns: int) -> Effects:
         state = self._state
+        state.advance_to_frame(received_ns)
         for (position_id, reason), price in reached:
             position = state.positions.get(position_id)
             if position is not None:
@@ -227,6 +228,7 @@ def _mark_blind(
 
 
 def _on_clock(state: State, event: ClockAdvanced) -> None:
+    state.set_clock(event.at_ns, event.monotonic_ns)
     expire_waiting(state)
     ask_overdue(state)
     ask_again(state)

@@ -164,8 +164,9 @@ class State:
     """Everything the guardian remembers.
 
     Attributes:
-        at_ns: UTC as last told by the shell. elapsed_ns: time passed since the first event; it
-            never goes back, whatever is done to the machine's clock. Deadlines are in it.
+        at_ns: UTC as last told by the shell. elapsed_ns: monotonic time passed since the first
+            clock; deadlines are in it. clock_ns, utc_offset_ns: monotonic time of the last clock
+            (0 before one), and what makes UTC of monotonic time.
         booked: fills and settlements that are in the books: (client order id, trade id) of ours,
             (position id, trade id) of foreign ones from the ledger, (instrument, trade id) else.
         resolving, deferred: by position id; closes wait in ``deferred`` for their answers.
@@ -180,6 +181,8 @@ class State:
     since_ns: int = 0
     at_ns: int = 0
     elapsed_ns: int = 0
+    clock_ns: int = 0
+    utc_offset_ns: int = 0
     positions: dict[str, Position] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     signals: dict[str, SignalRecord] = field(default_factory=dict)
@@ -227,13 +230,20 @@ class State:
 
     # Writing
 
-    def advance(self, at_ns: int, *, is_clock: bool) -> None:
-        """Take the time of an event. Only the clock itself may tell that UTC was set back."""
-        if at_ns > self.at_ns:
-            self.elapsed_ns += at_ns - self.at_ns if self.at_ns else 0
-            self.at_ns = at_ns
-        elif is_clock:
-            self.at_ns = at_ns
+    def set_clock(self, at_ns: int, monotonic_ns: int) -> None:
+        """Take both clocks. Only this may tell that UTC was set back."""
+        if self.clock_ns:
+            self.elapsed_ns += monotonic_ns - self.clock_ns
+        self.at_ns, self.utc_offset_ns, self.clock_ns = at_ns, at_ns - monotonic_ns, monotonic_ns
+
+    def advance(self, at_ns: int) -> None:
+        """Take the time of an event, UTC."""
+        self.at_ns = max(self.at_ns, at_ns)
+
+    def advance_to_frame(self, received_ns: int) -> None:
+        """Take the time of a step that a frame caused, from the monotonic time of its arrival."""
+        if self.clock_ns:
+            self.advance(received_ns + self.utc_offset_ns)
 
     def put_position(self, position: Position) -> Position:
         """Store a position's new form; it is saved when the step ends."""

@@ -154,9 +154,13 @@ class FeedResumed(Struct, frozen=True):
 
 
 class ClockAdvanced(Struct, frozen=True):
-    """Time passed; sent a few times a second so that deadlines are met without ticks."""
+    """Time passed: both clocks at one moment, a few times a second, the first before all else.
+
+    Deadlines are kept in monotonic time; the moment of a frame is told in UTC by both.
+    """
 
     at_ns: int
+    monotonic_ns: int
 
 
 Event = (

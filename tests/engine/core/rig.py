@@ -40,6 +40,7 @@ from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 
 SECOND = 10**9
 T0 = 1_000_000 * SECOND
+MONOTONIC_0 = 5_000_000_000
 
 D = Decimal
 
@@ -90,10 +91,12 @@ class Rig:
     def __init__(self, **changes: Any) -> None:
         self.guardian = Guardian(config(**changes))
         self.now = T0
+        self.monotonic_ns = MONOTONIC_0
         self.effects: list[Any] = []
         self.last: Effects = ()
         self._signals = count(1)
         self._trades = count(1)
+        self.wait(0)
         self.balance("USDT", "10000")
 
     # Events in
@@ -117,7 +120,13 @@ class Rig:
 
     def wait(self, seconds: float) -> Effects:
         self.now += int(seconds * SECOND)
-        return self.handle(ClockAdvanced(self.now))
+        self.monotonic_ns += int(seconds * SECOND)
+        return self.handle(ClockAdvanced(self.now, self.monotonic_ns))
+
+    def set_wall_clock(self, seconds: float) -> Effects:
+        """Move UTC by so much, as an administrator would; no time passes."""
+        self.now += int(seconds * SECOND)
+        return self.handle(ClockAdvanced(self.now, self.monotonic_ns))
 
     def trade(
         self, price: float, instrument: Instrument = BTC_PERP, received_ns: int = 7

@@ -178,8 +178,8 @@ def test_the_owner_can_have_a_stuck_exit_tried_at_once() -> None:
 def test_a_retry_waits_by_elapsed_time_whatever_is_done_to_the_wall_clock() -> None:
     rig = Rig()
     closing(rig)
-    rig.wait(3600)  # set an hour ahead,
-    rig.wait(-3600)  # and put right
+    rig.set_wall_clock(3600)  # an hour ahead,
+    rig.set_wall_clock(-3600)  # and put right
     refuse(rig, rig.exits()[-1])
     rig.wait(1.1)
     assert len(rig.exits()) == 2
@@ -194,3 +194,11 @@ def test_reaching_a_threshold_exactly_triggers(price: float) -> None:
     rig = Rig()
     closing(rig, price)
     assert len(rig.exits()) == 1
+
+
+def test_a_close_bears_the_time_of_the_frame_that_caused_it() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.trade(110.0, received_ns=rig.monotonic_ns + 30_000_000)
+    assert rig.exits()[-1].created_at_ns == rig.now + 30_000_000
+    assert rig.position(position).exit_reason is ExitReason.TAKE_PROFIT

@@ -213,7 +213,8 @@ class Venue:
 
     def pass_time(self, seconds: float) -> None:
         self.rig.now += int(seconds * 10**9)
-        self.tell(ClockAdvanced(self.rig.now))
+        self.rig.monotonic_ns += int(seconds * 10**9)
+        self.tell(ClockAdvanced(self.rig.now, self.rig.monotonic_ns))
 
 
 def run(seed: int, instrument: Instrument) -> Venue:
