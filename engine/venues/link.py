@@ -141,29 +141,30 @@ class Link:
 
     async def _read(self) -> None:
         # The hot path. The watchdog bounds the wait: a deadline for each frame would cost too much.
-        receive, take_stamp = self._transport.recv, self._transport.stamps.popleft
-        find_channel, offset = self._router.channels.get, self._router.offset
+        wait, frames = self._transport.wait, self._transport.frames
+        take, find_channel, offset = frames.popleft, self._router.channels.get, self._router.offset
         liveness, now = self._liveness, self._clock.monotonic_ns
-        count = resumed_ns = 0
+        count = 0
         try:
             while True:
-                frame = await receive(decode=False)
-                stamp_ns = take_stamp()
-                try:
-                    channel = find_channel(frame[offset : frame.find(b'"', offset)])
-                    if channel is None:
-                        self._read_other(frame, stamp_ns)
-                    else:
-                        channel.read(frame, stamp_ns)
-                        if liveness.waiting:
-                            liveness.settle(channel)
-                except UNREADABLE:
-                    self._seen.note("malformed", channel.kind if channel else "", frame)
-                count += 1
-                # Other tasks ran when these bytes came in, or when we last let them.
-                if not count % CHECK_EVERY and now() - max(resumed_ns, stamp_ns) > SLICE_NS:
-                    await asyncio.sleep(0)
-                    resumed_ns = now()
+                await wait()
+                resumed_ns = now()
+                while frames:
+                    frame, stamp_ns = take()
+                    try:
+                        channel = find_channel(frame[offset : frame.find(b'"', offset)])
+                        if channel is None:
+                            self._read_other(frame, stamp_ns)
+                        else:
+                            channel.read(frame, stamp_ns)
+                            if liveness.waiting:
+                                liveness.settle(channel)
+                    except UNREADABLE:
+                        self._seen.note("malformed", channel.kind if channel else "", frame)
+                    count += 1
+                    if not count % CHECK_EVERY and now() - resumed_ns > SLICE_NS:
+                        await asyncio.sleep(0)
+                        resumed_ns = now()
         except self._connector.errors as error:
             raise self._explain(error) from error
 

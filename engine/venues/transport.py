@@ -3,10 +3,11 @@
 A second library plugs in by another ``Connector``; nothing else in the venues knows which one runs.
 """
 
+import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
@@ -42,15 +43,15 @@ class Transport(Protocol):
     """One open connection.
 
     Attributes:
-        stamps: when the bytes that completed each message arrived, local monotonic ns, in the order
-            in which ``recv`` returns the messages. The reader takes one stamp from the left for
-            each message.
+        frames: the messages that were not read yet, oldest first, each with the local monotonic ns
+            at which the bytes that completed it arrived. The reader takes them from the left, all
+            of them before it waits again.
     """
 
-    stamps: deque[int]
+    frames: deque[tuple[bytes, int]]
 
-    def recv(self, *, decode: Literal[False]) -> Awaitable[bytes]:
-        """Return the next message as bytes (``decode`` is False); raises the library's errors."""
+    def wait(self) -> Awaitable[None]:
+        """Return when there are frames; raises the library's errors once there will be none."""
 
     def send(self, message: str) -> Awaitable[None]:
         """Send a text message; raises the library's errors."""
@@ -80,34 +81,76 @@ class Connector(Protocol):
 
 
 class StampedConnection(ClientConnection):
-    """A client connection that notes when the bytes of each message arrived.
+    """A client connection that keeps each message with the time at which its bytes arrived.
 
     The stamp is taken when the event loop hands over the bytes: after the kernel's receive, TLS
     decryption and whatever ran in the loop since the socket became readable. It is therefore late
     by at most the longest step of the loop (a few ms by design, tens of us when idle), never early.
     All messages completed by one read share its stamp.
+
+    The library parses and answers; only its queue of messages is replaced, since three coroutines
+    a message cost it as much as all that the guard does with a price. ``recv`` stays without
+    messages, and tells by its error how the connection ended.
     """
 
     def __init__(self, *args: Any, monotonic_ns: Callable[[], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.stamps: deque[int] = deque()
+        self.frames: deque[tuple[bytes, int]] = deque()
         self._monotonic_ns = monotonic_ns
         self._arrived_ns = 0
+        self._unfinished = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused_reading = False
+        self._lost = False
+
+    async def wait(self) -> None:
+        """Return when there are frames; raises ConnectionClosed once there will be none."""
+        while not self.frames:
+            if self._lost:
+                await self.recv(decode=False)
+            if self._paused_reading:
+                self._paused_reading = False
+                self.transport.resume_reading()
+            self._waiter = self.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def data_received(self, data: bytes) -> None:
-        """Stamp the bytes, then let the library parse them."""
+        """Stamp the bytes, let the library parse them, and wake the reader."""
         self._arrived_ns = self._monotonic_ns()
         super().data_received(data)
+        if self.frames:
+            self._wake()
+            if len(self.frames) > MAX_QUEUED_FRAMES and not self._paused_reading:
+                self._paused_reading = True
+                self.transport.pause_reading()
 
     def process_event(self, event: Any) -> None:
-        """Keep the stamp of the bytes that completed a message."""
+        """Keep a message with the stamp of the bytes that completed it."""
         if self.response is None:
             super().process_event(event)
-            return
-        if event.fin and event.opcode in MESSAGE_OPCODES:
-            self.stamps.append(self._arrived_ns)
-        # The client's own step only tells the handshake from frames, which was done above.
-        Connection.process_event(self, event)
+        elif event.opcode not in MESSAGE_OPCODES:
+            # The client's own step only tells the handshake from frames, which was done above.
+            Connection.process_event(self, event)
+        elif event.fin and not self._unfinished:
+            self.frames.append((bytes(event.data), self._arrived_ns))
+        else:
+            self._unfinished += event.data  # the protocol bounds the size of the whole
+            if event.fin:
+                self.frames.append((bytes(self._unfinished), self._arrived_ns))
+                self._unfinished.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the reader take what is left, and then learn of the end."""
+        super().connection_lost(exc)
+        self._lost = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def connection_made(self, transport: Any) -> None:
         """Bound a single read, so that a burst cannot hold the loop for longer than its parsing."""
@@ -148,7 +191,6 @@ class WebsocketsConnector:
                 ping_interval=self._keepalive_seconds,
                 ping_timeout=self._keepalive_seconds,
                 max_size=MAX_FRAME_BYTES,
-                max_queue=MAX_QUEUED_FRAMES,
                 **self._tls_options(url),
             )
             return cast(StampedConnection, connection)

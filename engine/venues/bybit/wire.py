@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.model.instrument import InstrumentId, Market
-from engine.model.ticks import MarkTick, QuoteTick
+from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.ports import TickSink
 from engine.venues.channel import INFINITY, MAX_CONFLATED, Channel, Counters, conflate
 from engine.venues.dialect import Control, ControlKind
@@ -91,8 +91,18 @@ class Trades(Channel):
                 self.emit_trade(row.p, row.T, row.seq, received_ns)
             return
         for row in rows:
-            if self._is_current(row, received_ns):
-                self.emit_trade(row.p, row.T, row.seq, received_ns)
+            sequence, price = row.seq or row.T, row.p
+            if sequence > self._sequence:
+                self._sequence = sequence
+                self.advanced_ns = received_ns
+            elif sequence < self._sequence and not self.restarted(sequence, received_ns):
+                continue
+            if row.BT:
+                self.drop("block_trade")
+            elif 0.0 < price < INFINITY:
+                self._sink(TradeTick(self.instrument, price, row.T, row.seq, received_ns))
+            else:
+                self.drop("not_a_price")
 
     def _is_current(self, row: TradeRow, received_ns: int) -> bool:
         # One sequence number may span trades and frames; where there is none, time orders them.
