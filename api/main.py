@@ -10,7 +10,7 @@ import contextlib
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -23,11 +23,12 @@ from api.runtime import Runtime
 from api.wiring import PAPER_QUOTES, guard_config, venue_rules, venue_urls
 from engine.core.guardian import Guardian
 from engine.flow import Flow
-from engine.model.errors import Misconfigured
+from engine.model.errors import Misconfigured, Retryable
 from engine.model.ids import ID_BYTES, encode_id
 from engine.model.instrument import Market
 from engine.model.ticks import Tick
 from engine.ports import Broker, Clock, Feed, TickSink
+from engine.serving import EmbeddedServer
 from engine.settings import Settings
 from engine.simulator.paper import PaperBroker
 from engine.simulator.paper_store import PaperStore
@@ -36,8 +37,13 @@ from engine.venues.registry import build_feed, build_instruments
 from storage.ledger import SqlLedger
 
 INSTRUMENTS_WAIT_S = 10.0
-SERVER_STOP_S = 3.0
 REST_TIMEOUT_S = 20.0
+
+# An orderly stop takes less than 5 s. Requests are answered within 1 s, so that much is theirs; a
+# feed's connection that does not answer any more is given up after 3 s (``LinkTimings``).
+ANSWERS_S = 1
+SERVER_STOP_S = ANSWERS_S + 0.5
+LISTEN_BACKLOG = 2048
 
 log = structlog.get_logger(__name__)
 
@@ -109,24 +115,8 @@ def _guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:
     return see
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that tells when it listens, and leaves signals alone: the service stops in order."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the API's socket; port 0 takes a free one.
+    """Take the API's address; port 0 takes a free one. Who connects early is answered later.
 
     Raises:
         Misconfigured: the address cannot be had.
@@ -137,6 +127,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
+        sock.listen(LISTEN_BACKLOG)  # two may bind one port, one may listen
     except OSError as error:
         sock.close()
         raise Misconfigured(
@@ -168,21 +159,34 @@ async def serve(
     with contextlib.closing(listen(settings.api_host, settings.api_port)) as sock:
         async with build(settings, engine, clock) as parts:
             await parts.flow.start()
-            await _run(parts, sock, stop, ready)
+            try:
+                await _run(parts, sock, stop, ready)
+            except ExceptionGroup:
+                try:  # what the other parts had begun is written all the same
+                    await _drain(parts)
+                except Retryable as error:
+                    log.error("service.left_unwritten", error=str(error))
+                raise
+            await _drain(parts)
+    log.info("service.stopped")
 
 
-async def _run(
-    parts: Parts, sock: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
-) -> None:
+def _server(parts: Parts) -> EmbeddedServer:
     config = uvicorn.Config(
         build_app(parts.runtime),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=ANSWERS_S,
     )
-    server = _Server(config)
+    return EmbeddedServer(config)
+
+
+async def _run(
+    parts: Parts, sock: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    server = _server(parts)
     async with asyncio.TaskGroup() as tasks:
         journal = tasks.create_task(parts.flow.run(), name="flow")
         accounts = [
@@ -206,11 +210,14 @@ async def _run(
         await asyncio.wait({serving}, timeout=SERVER_STOP_S)
         await _end([serving, *outside])
         await _end(accounts)
-        for broker in parts.brokers.values():
-            await broker.drain()
         await _end([journal])
-        await parts.flow.drain()
-    log.info("service.stopped")
+
+
+async def _drain(parts: Parts) -> None:
+    """Tell and write what the accounts and the journal still hold, after their tasks ended."""
+    for broker in parts.brokers.values():
+        await broker.drain()
+    await parts.flow.drain()
 
 
 async def _until_listed(parts: Parts, stop: asyncio.Event) -> None:

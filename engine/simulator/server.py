@@ -8,7 +8,6 @@ import contextlib
 import random
 import socket
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +22,7 @@ from websockets.asyncio.server import Server, serve
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
+from engine.serving import EmbeddedServer
 from engine.simulator.control import Control
 from engine.simulator.dialects.binance import Binance
 from engine.simulator.dialects.binance_rest import BinanceRest
@@ -55,22 +55,6 @@ class Timing(Struct, frozen=True):
     usdm_ping_s: float = 180.0
     usdm_pong_s: float = 600.0
     bybit_idle_s: float = 600.0
-
-
-class _QuietUvicorn(uvicorn.Server):
-    """Uvicorn inside someone else's process: signals stay the owner's, readiness is an event."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class SimulatorServer:
@@ -206,7 +190,7 @@ class SimulatorServer:
             servers.append(await stack.enter_async_context(server))
         return servers
 
-    def _web(self, pace: Pace, overrides: Overrides) -> _QuietUvicorn:
+    def _web(self, pace: Pace, overrides: Overrides) -> EmbeddedServer:
         control = Control(self._place, pace, overrides, self._wire, self.dialects, self._clock)
         app = Starlette(
             routes=[
@@ -224,7 +208,7 @@ class SimulatorServer:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        return _QuietUvicorn(config)
+        return EmbeddedServer(config)
 
     def _name_urls(self, web: socket.socket, doors: list[Server]) -> None:
         rest = f"http://{HOST}:{web.getsockname()[1]}"
