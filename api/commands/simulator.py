@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from api.commands.common import Json, fail, load_settings, print_json
@@ -12,6 +13,8 @@ from engine import logs
 from engine.clock import SystemClock
 from engine.model.errors import TickguardError
 from engine.simulator.server import SimulatorServer
+
+log = structlog.get_logger(__name__)
 
 
 def simulator(
@@ -47,18 +50,30 @@ def simulator(
         asyncio.run(_serve(server, json))
     except TickguardError as error:
         fail(str(error))
+    except ExceptionGroup as group:
+        log.exception("simulator.failed", exc_info=group)
+        raise typer.Exit(1) from None
 
 
 async def _serve(server: SimulatorServer, json: bool) -> None:
+    """Serve until a signal, or until the simulator fails."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with server:
-        facts = {"urls": server.urls, "control": server.control_url, "keys": server.keys}
-        if json:
-            print_json(facts)
-        else:
-            for name, value in server.urls.items():
-                typer.echo(f"{name}={value}")
-            typer.echo(f"control: {server.control_url}", err=True)
-        await stop.wait()
+        _announce(server, json)
+        ended = asyncio.create_task(server.wait())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if ended.done():
+            ended.result()
+
+
+def _announce(server: SimulatorServer, json: bool) -> None:
+    if json:
+        print_json({"urls": server.urls, "control": server.control_url, "keys": server.keys})
+        return
+    for name, value in server.urls.items():
+        typer.echo(f"{name}={value}")
+    typer.echo(f"control: {server.control_url}", err=True)
