@@ -12,7 +12,8 @@ from api.commands.simulator import simulator
 
 app = typer.Typer(
     name="tickguard",
-    help="Guards crypto positions against every tick, and closes each exactly once.",
+    help="Guards crypto positions against every tick, and closes each exactly once.\n\n"
+    "Example: tickguard demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

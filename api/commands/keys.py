@@ -10,7 +10,10 @@ from engine.model.errors import TickguardError
 from storage.keys import ApiKeys, KeyInfo
 from storage.tables import Scope
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make, list and revoke API keys.\n\nExample: tickguard keys list",
+)
 
 
 @app.command()
