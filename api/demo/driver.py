@@ -12,21 +12,41 @@ import httpx
 
 from api.demo import plan
 from api.demo.plan import PlannedSignal
-from api.demo.stage import MODULE, Child, DemoFailed, clean_environment
+from api.demo.stage import Child, DemoFailed, clean_environment
+from api.demo.summary import SENT_LOG
 
 SPEED = "10"
-OPENED_S = 12.0
-RECORDED_S = 9.0
-CLOSED_S = 12.0
-STEP_S = 0.15
 SECRET = "demo-webhook-secret-0123456789"  # noqa: S105 - lives as long as the demo, on loopback
 
+# How long to wait for what takes a second or two, before the judge has it as it is.
+SETTLED_S = 40.0
+PLAYED_S = 30.0
+READY_S = 30.0
+CLOSED_S = 30.0
+PLAY_AT_LEAST_S = 5.0
+PLAYED_CLOSES = 4
+REST_S = 0.5
+STEP_S = 0.15
+
+BLUR_NS = 1_000_000_000
+"""What was sent this long before a process was ended may or may not have been acted upon: a frame
+may still wait to be read, and an exit that is younger than the paper account's latency is lost with
+a killed process."""
+
+FOR_EVER_NS = 2**63 - 1
+
+Json = dict[str, Any]
 Tell = Callable[[str], None]
-Show = Callable[[list[Any]], None]
+Show = Callable[[list[Json]], None]
 
 
 class Course:
-    """Runs the demo in ``folder`` and remembers what the judge needs."""
+    """Runs the demo in ``folder`` and remembers what the judge needs.
+
+    Attributes:
+        windows: monotonic (begin, end) of the times in which the service could not see prices, or
+            was not yet known to guard.
+    """
 
     def __init__(
         self, folder: Path, recorded: Path | None, tell: Tell, show: Show | None = None
@@ -41,11 +61,12 @@ class Course:
         self.key = ""
         self._simulator: Child | None = None
         self._service: Child | None = None
-        self._client = httpx.AsyncClient(timeout=5.0)
+        # Proxies of the user's have no business on loopback.
+        self._client = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
     @property
     def sent_log(self) -> Path:
-        return self.folder / "sent.jsonl"
+        return self.folder / SENT_LOG
 
     async def run(self) -> None:
         """Play the whole course. Both processes are ended whatever happens.
@@ -56,6 +77,8 @@ class Course:
         try:
             async with self._client:
                 await self._play()
+        except httpx.HTTPError as error:
+            raise DemoFailed(f"a process of the demo does not answer: {error!r}") from error
         finally:
             for child in (self._service, self._simulator):
                 if child is not None:
@@ -64,21 +87,15 @@ class Course:
     async def _play(self) -> None:
         await self._start_simulator()
         await self._start_service()
-        for instrument, price in plan.INSTRUMENTS:
-            await self._control("price", {"instrument": instrument, "price": price})
-        for signal in plan.SIGNALS:
-            await self._send(signal)
-        self.tell(f"{len(plan.SIGNALS)} signals sent; positions open at live prices")
-        await self._refresh_until(self._all_settled, OPENED_S, keep_prices=True)
+        await self._open_positions()
         self.tell("prices play; narrow limits are left to them")
-        await self._look_on(RECORDED_S)
+        await self._watch(played_enough, PLAYED_S, at_least_s=PLAY_AT_LEAST_S)
         await self._kill_and_restart()
         await self._close_by_hand()
         await self._send(plan.BY_SIGNAL)
         self.tell("scripted prices move to the 15 % limits")
         await self._move_prices()
-        await self._refresh_until(self._moves_closed, CLOSED_S, keep_prices=False)
-        await self._look_on(1.0)
+        await self._watch(wide_closed, CLOSED_S)
         await self._finish()
 
     async def _start_simulator(self) -> None:
@@ -100,11 +117,12 @@ class Course:
             "API_PORT": "0",
             "WEBHOOK_SECRET": SECRET,
             "MAX_OPEN_POSITIONS": "40",
+            "PAPER_LATENCY_MS": str(plan.LATENCY_MS),
             "ENABLE_TELEGRAM_NOTIFICATIONS": "False",
         }
         log = self.folder / "service.log"
         if not self.key:
-            self.key = await _make_key(environment, self.folder)
+            self.key = await _make_key(environment, self.folder, log)
         self._service = await Child.start(["run"], environment, self.folder, log)
         self.url = self._service.facts["url"]
         self.tell(f"service up at {self.url}")
@@ -128,81 +146,85 @@ class Course:
                 f"signal {signal.key} was answered {answer.status_code}: {answer.text}"
             )
 
-    async def get(self, path: str) -> Any:
+    async def _get(self, path: str) -> httpx.Response:
         """Ask the API as a user would."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = await self._client.get(self.url + path, headers=headers)
+        return await self._client.get(self.url + path, headers=headers)
+
+    async def _items(self, path: str) -> list[Json]:
+        answer = await self._get(path)
         answer.raise_for_status()
-        return answer.json()
+        items: list[Json] = answer.json()["items"]
+        return items
 
-    async def _refresh_until(
-        self, done: Callable[[list[Any], list[Any]], bool], limit_s: float, *, keep_prices: bool
-    ) -> None:
-        """Wait until ``done`` holds; prices of unrecorded instruments are repeated meanwhile."""
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            if keep_prices:
-                for instrument, price in plan.INSTRUMENTS:
-                    await self._control("price", {"instrument": instrument, "price": price})
-            positions = await self._positions()
-            signals = (await self.get("/signals?limit=1000"))["items"]
-            if done(positions, signals):
-                return
-            await asyncio.sleep(STEP_S)
-
-    async def _positions(self) -> list[Any]:
-        positions: list[Any] = (await self.get("/positions?status=all&limit=1000"))["items"]
+    async def _positions(self) -> list[Json]:
+        positions = await self._items("/positions?status=all&limit=1000")
         if self._show is not None:
             self._show(positions)
         return positions
 
-    async def _look_on(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            await self._positions()
+    async def _repeat_prices(self) -> None:
+        """Instruments without a recording have prices only while somebody sends them."""
+        for instrument, price in plan.INSTRUMENTS:
+            await self._control("price", {"instrument": instrument, "price": price})
+
+    async def _watch(
+        self, done: Callable[[list[Json]], bool], at_most_s: float, at_least_s: float = 0.0
+    ) -> None:
+        """Look on until ``done`` holds of the positions; what never comes is the judge's."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + at_most_s:
+            positions = await self._positions()
+            if done(positions) and time.monotonic() >= begun + at_least_s:
+                return
             await asyncio.sleep(STEP_S)
 
-    @staticmethod
-    def _all_settled(positions: list[Any], signals: list[Any]) -> bool:
-        pending = [signal for signal in signals if signal["outcome"] == "pending"]
-        return bool(positions) and not pending
+    async def _open_positions(self) -> None:
+        begin_ns = time.monotonic_ns()
+        await self._repeat_prices()
+        for signal in plan.SIGNALS:
+            await self._send(signal)
+        self.tell(f"{len(plan.SIGNALS)} signals sent; positions open at live prices")
+        await self._until_guarding(SETTLED_S)
+        self.windows.append((begin_ns, time.monotonic_ns()))
 
-    @staticmethod
-    def _moves_closed(positions: list[Any], _: list[Any]) -> bool:
-        moved = {move.instrument for move in plan.MOVES}
-        return not any(
-            f"{p['venue']}:{p['market']}:{p['symbol']}" in moved and p["status"] != "closed"
-            for p in positions
-        )
+    async def _until_guarding(self, at_most_s: float) -> None:
+        """Wait until every signal has its outcome and every open position is armed.
+
+        Raises:
+            DemoFailed: that takes longer; the message says what the service lacks.
+        """
+        deadline = time.monotonic() + at_most_s
+        while True:
+            await self._repeat_prices()
+            signals = await self._items("/signals?limit=1000")
+            pending = [signal["id"] for signal in signals if signal["outcome"] == "pending"]
+            unarmed = [p["id"] for p in await self._positions() if is_unguarded(p)]
+            ready = await self._get("/ready")
+            if ready.is_success and not pending and not unarmed:
+                return
+            if time.monotonic() > deadline:
+                raise DemoFailed(
+                    f"not guarding after {at_most_s:.0f} s: signals {pending} have no outcome,"
+                    f" positions {unarmed} are not armed; /ready says {ready.text}"
+                )
+            await asyncio.sleep(STEP_S)
 
     async def _kill_and_restart(self) -> None:
-        begin_ns = time.monotonic_ns() - 300_000_000
         if self._service is None:
             raise DemoFailed("the service is not running")
+        begin_ns = time.monotonic_ns() - BLUR_NS
         await self._service.kill()
         self.tell("service killed by SIGKILL")
         await self._start_service()
-        await self._ready()
-        self.windows.append((begin_ns, time.monotonic_ns() + 500_000_000))
+        await self._until_guarding(READY_S)
+        self.windows.append((begin_ns, time.monotonic_ns()))
         self.restarted = True
         self.tell("restarted: open positions are guarded again")
 
-    async def _ready(self) -> None:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            answer = await self._client.get(f"{self.url}/ready")
-            positions = (await self.get("/positions?status=active"))["items"]
-            armed = all(position["guard"] == "armed" for position in positions)
-            if answer.status_code == httpx.codes.OK and armed:
-                return
-            for instrument, price in plan.INSTRUMENTS:
-                await self._control("price", {"instrument": instrument, "price": price})
-            await asyncio.sleep(STEP_S)
-
     async def _close_by_hand(self) -> None:
-        positions = await self._positions()
-        by_strategy = {position["strategy"]: position["id"] for position in positions}
-        position_id = by_strategy[plan.BY_HAND]
+        of_strategy = {each["strategy"]: each["id"] for each in await self._positions()}
+        position_id = of_strategy.get(plan.BY_HAND)
         headers = {"Authorization": f"Bearer {self.key}"}
         answer = await self._client.post(
             f"{self.url}/positions/{position_id}/close", headers=headers
@@ -219,11 +241,21 @@ class Course:
                 share = move.percent / 100 * step / plan.MOVE_STEPS
                 price = (starts[move.instrument] * (1 + share)).quantize(Decimal("0.0001"))
                 await self._control("price", {"instrument": move.instrument, "price": str(price)})
-            await self._look_on(STEP_S)
+            await self._positions()
+            await asyncio.sleep(STEP_S)
 
     async def _finish(self) -> None:
+        """Let prices rest, let what is under way come to its end, and stop both processes.
+
+        Raises:
+            DemoFailed: the service did not end in order.
+        """
         if self._service is None or self._simulator is None:
             raise DemoFailed("a process of the demo is not running")
+        await self._control("pause", {})
+        self.windows.append((time.monotonic_ns() - BLUR_NS, FOR_EVER_NS))
+        # An exit sent a moment ago is shown after its commit.
+        await self._watch(nothing_under_way, CLOSED_S, at_least_s=REST_S)
         code = await self._service.stop()
         if code != 0:
             words = self._service.last_words()
@@ -231,12 +263,33 @@ class Course:
         await self._simulator.stop()
 
 
-async def _make_key(environment: dict[str, str], folder: Path) -> str:
-    arguments = ["keys", "create", "--name", "demo", "--scope", "admin", "--json"]
-    process = await asyncio.create_subprocess_exec(
-        *MODULE, *arguments, stdout=asyncio.subprocess.PIPE, cwd=folder, env=environment
+def is_unguarded(position: Json) -> bool:
+    """Tell whether a position is open and not armed."""
+    status, guard = position["status"], position["guard"]
+    return bool(status == "opening" or (status == "open" and guard != "armed"))
+
+
+def nothing_under_way(positions: list[Json]) -> bool:
+    """Tell whether no order of a position is on its way."""
+    return not any(each["status"] in {"opening", "closing"} for each in positions)
+
+
+def played_enough(positions: list[Json]) -> bool:
+    """Tell whether playback has closed some positions by each of the two limits."""
+    reasons = [each["exit_reason"] for each in positions if each["status"] == "closed"]
+    return len(reasons) >= PLAYED_CLOSES and {"take_profit", "stop_loss"} <= set(reasons)
+
+
+def wide_closed(positions: list[Json]) -> bool:
+    """Tell whether every position that is not left to playback is closed."""
+    wide = {signal.key for signal in plan.WIDE}
+    return nothing_under_way(positions) and not any(
+        each["strategy"] in wide and each["status"] == "open" for each in positions
     )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise DemoFailed("tickguard keys create failed")
-    return str(json.loads(output)["key"])
+
+
+async def _make_key(environment: dict[str, str], folder: Path, log: Path) -> str:
+    arguments = ["keys", "create", "--name", "demo", "--scope", "admin"]
+    command = await Child.start(arguments, environment, folder, log)
+    await command.ended()
+    return str(command.facts["key"])

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from api.demo.judge import Facts
-from api.demo.plan import PlannedSignal
+from api.demo.plan import LATENCY_MS, PlannedSignal
+from engine.clock import NS_PER_MS
 
 DEFAULT_PERCENT = "15"
 
@@ -24,7 +25,7 @@ def read_outcomes(ledger: Path) -> dict[str, tuple[str, str | None, str | None]]
 def read_facts(
     ledger: Path, venue: Path, plan: Mapping[str, PlannedSignal], epoch_offset_ns: int
 ) -> list[Facts]:
-    """Read the facts of every position that was filled.
+    """Read the facts of every position that was not rejected.
 
     Args:
         plan: planned signals by the sender's id.
@@ -49,11 +50,10 @@ def _facts(
     theirs: sqlite3.Connection,
     epoch_offset_ns: int,
 ) -> Facts | None:
-    fills = _fills(theirs, row["id"] + "e0")
-    if not fills:
+    fills = _fills(theirs, row["id"] + "e%")
+    if not fills and row["status"] == "rejected":
         return None
     body = plan[row["external_id"]].body
-    exits = _fills(theirs, row["id"] + "x%")
     exit_order = ours.execute(
         "SELECT trigger_price FROM orders WHERE position_id = ? AND purpose = 'exit'"
         " ORDER BY generation LIMIT 1",
@@ -70,10 +70,18 @@ def _facts(
         stop_loss_percent=Decimal(body.get("stop_loss_percent", DEFAULT_PERCENT)),
         entry_qty=sum((Decimal(fill["qty"]) for fill in fills), Decimal(0)),
         entry_value=sum((Decimal(f["qty"]) * Decimal(f["price"]) for f in fills), Decimal(0)),
-        entered_ns=min(fill["time_ns"] for fill in fills) - epoch_offset_ns,
-        exited_ns=exits[0]["time_ns"] - epoch_offset_ns if exits else None,
+        entered_ns=min((fill["time_ns"] for fill in fills), default=0) - epoch_offset_ns,
+        exit_taken_ns=_exit_taken_ns(theirs, row["id"]),
         tick_size=Decimal(json.loads(row["instrument"])["tick_size"]),
     )
+
+
+def _exit_taken_ns(venue: sqlite3.Connection, position_id: str) -> int | None:
+    """When the venue got the first exit order, monotonic; None without one."""
+    query = "SELECT body FROM orders WHERE client_order_id LIKE ?"
+    bodies = [json.loads(row["body"]) for row in venue.execute(query, (position_id + "x%",))]
+    due_ns = min((body["due_ns"] for body in bodies), default=None)
+    return None if due_ns is None else due_ns - LATENCY_MS * NS_PER_MS
 
 
 def _fills(venue: sqlite3.Connection, pattern: str) -> list[sqlite3.Row]:

@@ -5,7 +5,8 @@ are computed anew from the venue's fills, and prices are compared as decimals in
 
 A frame counts as a crossing only if the service could see it: between the venue's fill and its
 arming, and while the service was being killed and started, a crossing may or may not have been
-acted upon. Outside of those windows the first crossing decides.
+acted upon. Outside of those windows the first crossing decides. It has to come before the exit that
+it is the cause of, by the venue's time of that order's arrival, and not long before.
 """
 
 import json
@@ -18,6 +19,13 @@ from msgspec import Struct
 
 ARMING_NS = 1_000_000_000
 """How long after a fill the service may take to be told and to arm."""
+
+REACTION_NS = 2_000_000_000
+"""How long before its exit order a crossing may have been sent; a busy machine takes its time."""
+
+STAMP_NS = 50_000_000
+"""The simulator notes a frame's time after it has handed it to the socket, on a busy machine this
+much after at most."""
 
 MANUAL = frozenset({"manual", "signal"})
 
@@ -36,7 +44,11 @@ class Print(NamedTuple):
 
 
 class Facts(Struct, frozen=True):
-    """What the venue's record and the ledger say of one position."""
+    """What the venue's record and the ledger say of one position.
+
+    ``entered_ns`` is the time of the first fill, ``exit_taken_ns`` the time at which the venue got
+    the first exit order; both monotonic.
+    """
 
     position_id: str
     instrument: str
@@ -49,7 +61,7 @@ class Facts(Struct, frozen=True):
     entry_qty: Decimal
     entry_value: Decimal
     entered_ns: int
-    exited_ns: int | None
+    exit_taken_ns: int | None
     tick_size: Decimal
 
 
@@ -109,13 +121,15 @@ def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, in
     Args:
         windows: monotonic (begin, end) of the times in which the service could not see prices.
     """
+    if not facts.entry_qty:
+        return Verdict(facts.position_id, False, "nothing: the venue has no fill of its entry")
     upper, lower = thresholds(facts)
     unsure = [*windows, (facts.entered_ns, facts.entered_ns + ARMING_NS)]
-    allowed: list[tuple[str, Print]] = []
+    last_ns = None if facts.exit_taken_ns is None else facts.exit_taken_ns + STAMP_NS
+    allowed: list[_Crossing] = []
     decided: Print | None = None
-    until = facts.exited_ns if facts.exited_ns is not None else None
     for seen in prints:
-        if seen.at_ns < facts.entered_ns or (until is not None and seen.at_ns > until):
+        if seen.at_ns < facts.entered_ns or (last_ns is not None and seen.at_ns > last_ns):
             continue
         reason = _crossed(facts.side, seen.price, upper, lower)
         if reason is None:
@@ -123,10 +137,17 @@ def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, in
         # Of a frame with many trades only the extremes are sure to be looked at, not each price.
         if decided is not None and seen.frame != decided.frame:
             break
-        allowed.append((reason, seen))
-        if not any(begin <= seen.at_ns <= end for begin, end in unsure):
+        sure = not any(begin <= seen.at_ns <= end for begin, end in unsure)
+        allowed.append(_Crossing(reason, seen, sure))
+        if sure:
             decided = decided or seen
     return _verdict(facts, allowed, decided is not None)
+
+
+class _Crossing(NamedTuple):
+    reason: str
+    seen: Print
+    sure: bool
 
 
 def _crossed(side: str, price: Decimal, upper: Decimal | None, lower: Decimal | None) -> str | None:
@@ -138,8 +159,8 @@ def _crossed(side: str, price: Decimal, upper: Decimal | None, lower: Decimal | 
     return None
 
 
-def _verdict(facts: Facts, allowed: list[tuple[str, Print]], decided: bool) -> Verdict:
-    names = sorted({f"{reason} at {seen.price}" for reason, seen in allowed})
+def _verdict(facts: Facts, allowed: list[_Crossing], decided: bool) -> Verdict:
+    names = sorted({f"{each.reason} at {each.seen.price}" for each in allowed})
     if not decided:
         names.append("no limit reached")
     expected = " or ".join(names)
@@ -147,8 +168,20 @@ def _verdict(facts: Facts, allowed: list[tuple[str, Print]], decided: bool) -> V
     if not closed or facts.exit_reason in MANUAL:
         ok = not decided and (facts.status == "open" or closed)
         return Verdict(facts.position_id, ok, expected)
-    for reason, seen in allowed:
-        same_price = facts.trigger_price is None or facts.trigger_price == seen.price
-        if reason == facts.exit_reason and same_price:
-            return Verdict(facts.position_id, True, expected, seen.origin)
+    for each in allowed:
+        if _is_cause(facts, each):
+            return Verdict(facts.position_id, True, expected, each.seen.origin)
     return Verdict(facts.position_id, False, expected)
+
+
+def _is_cause(facts: Facts, crossing: _Crossing) -> bool:
+    """Tell whether a close is due to this crossing: by reason, price and time.
+
+    A crossing inside a window may have been acted upon much later: its exit was lost with the
+    killed process, and sent again by the next one.
+    """
+    reason, seen, sure = crossing
+    if facts.exit_taken_ns is None:
+        return False
+    late = sure and facts.exit_taken_ns - seen.at_ns > REACTION_NS
+    return reason == facts.exit_reason and seen.price == facts.trigger_price and not late

@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 MOVE_STEPS = 8
+LATENCY_MS = 100
+"""From an order's arrival at the paper account to the first moment at which it may be filled."""
 
 
 class PlannedSignal(Struct, frozen=True):

@@ -15,7 +15,8 @@ from engine.settings_fields import NAMES
 
 READY_S = 30.0
 STOP_S = 10.0
-MODULE = [sys.executable, "-m", "api"]
+LAST_LINES = 15
+COMMAND = [sys.executable, "-m", "api.demo.leash"]
 
 
 class DemoFailed(TickguardError):
@@ -23,14 +24,15 @@ class DemoFailed(TickguardError):
 
 
 class Child:
-    """One child process that announces itself by one JSON line on its standard output."""
+    """One child process that announces itself by one JSON line on its standard output.
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, log: Path, facts: dict[str, Any]
-    ) -> None:
+    It has a session of its own: Ctrl-C on the terminal reaches the demo, which ends it in order.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
-        self.facts = facts
+        self.facts: dict[str, Any] = {}
 
     @classmethod
     async def start(
@@ -43,48 +45,56 @@ class Child:
         """
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *MODULE,
+                *COMMAND,
                 *arguments,
                 "--json",
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 cwd=directory,
                 env=dict(environment),
+                start_new_session=True,
             )
+        child = cls(process, log)
         try:
             async with asyncio.timeout(READY_S):
-                facts = await _announcement(process)
-        except (TimeoutError, json.JSONDecodeError) as error:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            words = _last_words(log)
+                child.facts = await _announcement(process)
+        except (TimeoutError, ValueError) as error:
+            await child.kill()
+            words = child.last_words()
             raise DemoFailed(f"tickguard {arguments[0]} did not get ready:\n{words}") from error
-        return cls(process, log, facts)
+        except asyncio.CancelledError:
+            await child.kill()
+            raise
+        return child
 
     async def stop(self) -> int:
         """Ask it to end in order and return its exit code; killed when it takes too long."""
-        return await self._end(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
+        return await self.ended()
 
     async def kill(self) -> int:
         """End it at once, as a power cut would."""
-        return await self._end(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+        return await self.ended()
 
-    async def _end(self, number: signal.Signals) -> int:
-        if self._process.returncode is not None:
-            return self._process.returncode
-        self._process.send_signal(number)
+    async def ended(self) -> int:
+        """Wait for its end and return its exit code; killed when that takes too long."""
         try:
             async with asyncio.timeout(STOP_S):
                 return await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             return await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            self._process.send_signal(number)
 
     def last_words(self) -> str:
         """Return the end of its log."""
-        return _last_words(self._log)
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-LAST_LINES:])
 
 
 async def _announcement(process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -94,11 +104,7 @@ async def _announcement(process: asyncio.subprocess.Process) -> dict[str, Any]:
     return facts
 
 
-def _last_words(log: Path, lines: int = 15) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    return "\n".join(text.splitlines()[-lines:])
-
-
 def clean_environment() -> dict[str, str]:
-    """The process's environment without anything that is a setting of ours."""
-    return {name: value for name, value in os.environ.items() if name not in NAMES}
+    """The process's environment without anything that is a setting of ours, and without proxies."""
+    kept = {name: value for name, value in os.environ.items() if name not in NAMES}
+    return kept | {"NO_PROXY": "*", "no_proxy": "*"}  # everything is on loopback

@@ -14,10 +14,12 @@ from api.demo import plan
 from api.demo.books import differences
 from api.demo.facts import read_facts, read_outcomes
 from api.demo.judge import Facts, Verdict, judge, read_prints
+from api.demo.stage import DemoFailed
 from engine.core.statistics import percentile
 from engine.model.money import plain
 
 NOTES = "demo.json"
+SENT_LOG = "sent.jsonl"
 
 
 class Notes(Struct, frozen=True):
@@ -42,13 +44,26 @@ def write_notes(folder: Path, notes: Notes) -> None:
 
 
 def verify(folder: Path) -> Outcome:
-    """Judge a finished demo from the files in ``folder``."""
+    """Judge a finished demo from the files in ``folder``.
+
+    Raises:
+        DemoFailed: the folder does not hold all that a demo leaves, or it cannot be read.
+    """
+    try:
+        return _verify(folder)
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, sqlite3.Error) as error:
+        raise DemoFailed(
+            f"{folder} is not what a demo with --keep leaves: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _verify(folder: Path) -> Outcome:
     notes = msgspec.json.decode((folder / NOTES).read_bytes(), type=Notes)
     ledger = folder / "data" / "tickguard.sqlite"
     venue = folder / "data" / "paper.sqlite"
     planned = {signal.key: signal for signal in (*plan.SIGNALS, plan.BY_SIGNAL)}
     facts = read_facts(ledger, venue, planned, notes.epoch_offset_ns)
-    prints = read_prints(folder / "sent.jsonl")
+    prints = read_prints(folder / SENT_LOG)
     verdicts = {
         each.position_id: judge(each, prints.get(each.instrument, []), notes.windows)
         for each in facts
@@ -62,7 +77,8 @@ def verify(folder: Path) -> Outcome:
     ]
     books = differences(ledger, venue)
     summary = _summary(notes, ledger, facts, verdicts, sum(map(len, prints.values())))
-    complaints += _coverage_complaints(summary, facts)
+    played = {seen.origin for each in prints.values() for seen in each}
+    complaints += _coverage_complaints(summary, facts, played)
     summary["ledger_matches_venue"] = not books
     summary["ok"] = not complaints and not books
     return Outcome(summary, complaints + books, _rows(ledger))
@@ -78,8 +94,14 @@ def _signal_complaints(ledger: Path, planned: dict[str, plan.PlannedSignal]) -> 
     return found
 
 
-def _coverage_complaints(summary: dict[str, Any], facts: list[Facts]) -> list[str]:
-    """The demo must have shown both venues, both markets, both limits, a close by hand, a kill."""
+def _coverage_complaints(
+    summary: dict[str, Any], facts: list[Facts], played: set[str]
+) -> list[str]:
+    """The demo must have shown both venues, both markets, both limits, a close by hand, a kill.
+
+    Args:
+        played: where the prices that were sent came from; each has to have closed a position.
+    """
     closed = [each for each in facts if each.status == "closed"]
     seen = {each.instrument.rsplit(":", 1)[0] for each in closed}
     wanted = {
@@ -90,6 +112,11 @@ def _coverage_complaints(summary: dict[str, Any], facts: list[Facts]) -> list[st
         f"no position was closed by {reason}"
         for reason in ("take_profit", "stop_loss", "manual", "signal")
         if reason not in summary["closes"]
+    ]
+    found += [
+        f"no position was closed on a {origin} price"
+        for origin in sorted(played)
+        if not summary["closes_on"][origin]
     ]
     if not summary["restarted"]:
         found.append("the service was not killed and restarted")
