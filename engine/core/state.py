@@ -242,8 +242,7 @@ class State:
 
     def advance_to_frame(self, received_ns: int) -> None:
         """Take the time of a step that a frame caused, from the monotonic time of its arrival."""
-        if self.clock_ns:
-            self.advance(received_ns + self.utc_offset_ns)
+        self.advance(received_ns + self.utc_offset_ns)
 
     def put_position(self, position: Position) -> Position:
         """Store a position's new form; it is saved when the step ends."""

@@ -1,16 +1,8 @@
 import asyncio
 import contextlib
-import os
-import random
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -42,59 +34,11 @@ from tests.engine.simulator.paper_parts import (
     ManualClock,
     mark,
     order,
-    quote,
     rows,
     rules,
     trade,
 )
-
-ROOT = Path(__file__).parents[3]
-OPENING = {"USDT": D(10_000)}
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, at most 10 s."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for is a row or an event of another task
-            await asyncio.sleep(0.001)
-
-
-class Guard:
-    """Collects what a broker tells, and checks that a fill is on record before it is told.
-
-    ``react`` is called with each event, as the flow would be.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.told: list[BrokerEvent] = []
-        self.path = path
-        self.react: Callable[[BrokerEvent], None] = lambda event: None
-
-    def __call__(self, event: BrokerEvent) -> None:
-        if isinstance(event, OrderFilled):
-            fill = event.fill
-            query = "SELECT count(*) FROM fills WHERE venue = ? AND venue_trade_id = ?"
-            key = fill.instrument.id.venue, fill.venue_trade_id
-            assert rows(self.path, query, *key) == [(1,)], "a fill was told before it was written"
-        self.told.append(event)
-        self.react(event)
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.told if isinstance(event, kind)]
-
-    async def wait_for(self, kind: type[Any], count: int = 1) -> list[Any]:
-        await until(lambda: len(self.of(kind)) >= count)
-        return self.of(kind)
-
-    async def end_of(self, key: str) -> OrderUpdated:
-        """Wait until the order is told final."""
-
-        def ends() -> list[OrderUpdated]:
-            told = [event for event in self.of(OrderUpdated) if event.client_order_id == key]
-            return [event for event in told if event.status is not OrderStatus.ACKNOWLEDGED]
-
-        await until(lambda: bool(ends()))
-        return ends()[0]
+from tests.engine.simulator.paper_rig import OPENING, Guard, fill, running, until
 
 
 @pytest.fixture
@@ -128,27 +72,6 @@ def broker(store: PaperStore, clock: ManualClock, guard: Guard) -> PaperBroker:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper, "WRITE_RETRY_S", 0.01)
     monkeypatch.setattr(paper, "ADVANCE_PERIOD_S", 0.005)
-
-
-@contextlib.asynccontextmanager
-async def running(broker: PaperBroker) -> AsyncIterator[None]:
-    """Run a broker, stop it as the service does, and see that no task of it is left."""
-    task = asyncio.create_task(broker.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await broker.drain()
-        names = [left.get_name() for left in asyncio.all_tasks()]
-        assert not [name for name in names if name.startswith(f"paper.{broker.venue}")]
-
-
-def fill(broker: PaperBroker, clock: ManualClock, price: float = 100.0, **where: Any) -> None:
-    """Let what is due meet a quote."""
-    clock.at_ns += 100 * MS
-    broker.on_tick(quote(price, price, clock.at_ns, **where))
 
 
 async def test_balances_come_first(broker: PaperBroker, guard: Guard, clock: ManualClock):
@@ -446,79 +369,3 @@ async def test_a_refusal_while_draining_is_the_end_of_it(
         broker.submit(order("a", BUY, "1"))
     assert guard.of(OrderSent) == []
     store.close()
-
-
-# SIGKILL
-
-
-def run_until_killed(path: Path, life_s: float) -> list[list[str]]:
-    """Let a child trade; kill it ``life_s`` after its first fill. Returns the fills it was told."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.simulator.paper_child", str(path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    told = child.stdout.readline()
-    time.sleep(life_s)
-    os.kill(child.pid, signal.SIGKILL)
-    told += child.communicate()[0]
-    assert child.returncode == -signal.SIGKILL
-    # A line that was cut off by the kill has no line end.
-    return [line.split() for line in told[: told.rindex("\n")].splitlines()]
-
-
-def check(path: Path, told: list[list[str]]) -> None:
-    """Every fill told is on record as told, and the fills on record explain the balances."""
-    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    fills = {row[0]: row for row in rows(path, FILLS)}
-    for trade_id, *amounts in told:
-        assert [Decimal(text) for text in fills[trade_id][4:7]] == [D(text) for text in amounts]
-    base, money = D(0), D(10_000)
-    for _, market, side, fee_asset, qty, price, fee in fills.values():
-        sign = 1 if side == "buy" else -1
-        money -= sign * D(qty) * D(price)
-        if market == "spot":
-            base += sign * D(qty)
-        if fee_asset == "BTC":
-            base -= D(fee)
-        else:
-            money -= D(fee)
-    money += sum((D(value) for (value,) in rows(path, "SELECT value FROM positions")), D(0))
-    money -= sum((D(paid) for (paid,) in rows(path, "SELECT amount FROM funding")), D(0))
-    wallet = {asset: D(total) for asset, total in rows(path, "SELECT asset, total FROM wallets")}
-    assert wallet.get("BTC", D(0)) == base
-    assert wallet["USDT"] == money
-    held = sum(
-        (
-            D(q) * (1 if s == "buy" else -1)
-            for _, m, s, _, q, _, _ in fills.values()
-            if m == "linear"
-        ),
-        D(0),
-    )
-    assert held == sum((D(qty) for (qty,) in rows(path, "SELECT qty FROM positions")), D(0))
-
-
-FILLS = "SELECT venue_trade_id, market, side, fee_asset, qty, price, fee FROM fills"
-
-
-def kill_and_check(path: Path, lives_s: list[float]) -> None:
-    told: list[list[str]] = []
-    for life_s in lives_s:
-        told += run_until_killed(path, life_s)
-        check(path, told)
-    ids = [int(line[0]) for line in told]
-    assert ids == sorted(set(ids))
-    assert len(ids) > 20 * len(lives_s), "the account hardly traded: nothing is proved"
-
-
-def test_five_sigkills_lose_no_fill_that_was_told(path: Path):
-    kill_and_check(path, [0.0, 0.01, 0.05, 0.1, 0.3])
-
-
-@pytest.mark.prove
-@pytest.mark.timeout(300)
-def test_fifty_sigkills_lose_no_fill_that_was_told(path: Path):
-    dice = random.Random(50)
-    kill_and_check(path, [dice.uniform(0, 0.8) for _ in range(50)])
