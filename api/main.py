@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import httpx
 import structlog
@@ -25,7 +26,7 @@ from engine.core.guardian import Guardian
 from engine.flow import Flow
 from engine.model.errors import Misconfigured, Retryable
 from engine.model.ids import ID_BYTES, encode_id
-from engine.model.instrument import Market
+from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.ticks import Tick
 from engine.ports import Broker, Clock, Feed, TickSink
 from engine.serving import EmbeddedServer
@@ -83,7 +84,7 @@ async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterat
             }
             brokers.update(paper)
             for venue in settings.venues:
-                feeds[venue] = build_feed(
+                feed = build_feed(
                     venue,
                     venue_urls(settings, venue),
                     clock,
@@ -91,6 +92,7 @@ async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterat
                     flow.handle,
                     settings.stale_feed_seconds,
                 )
+                feeds[venue] = _Crediting(feed, paper[venue], settings.paper_balance)
             runtime = Runtime(settings, flow, engine, catalog, clock, random_id)
             yield Parts(flow, paper, feeds, catalog, runtime)
 
@@ -102,6 +104,26 @@ def _paper(
     closing.callback(store.close)
     opening = dict.fromkeys(PAPER_QUOTES, settings.paper_balance)
     return PaperBroker(store, venue_rules(settings, venue), opening, clock, flow.handle)
+
+
+class _Crediting:
+    """A feed whose watched instruments find play money in their quote asset."""
+
+    def __init__(self, feed: Feed, account: PaperBroker, amount: Decimal) -> None:
+        self.venue = feed.venue
+        self._feed = feed
+        self._account = account
+        self._amount = amount
+
+    def watch(self, instrument: Instrument) -> None:
+        self._account.credit(instrument.quote, self._amount)
+        self._feed.watch(instrument)
+
+    def unwatch(self, instrument: InstrumentId) -> None:
+        self._feed.unwatch(instrument)
+
+    async def run(self) -> None:
+        await self._feed.run()
 
 
 def _guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:

@@ -66,6 +66,12 @@ class PaperBroker:
         """The positions that belong to what was told: what is not written yet does not count."""
         return self._positions
 
+    def credit(self, asset: str, amount: Decimal) -> None:
+        """Give an asset its opening balance unless it had one; told like any other change."""
+        if asset not in self._model.account.openings:
+            self._model.account.open(asset, amount)
+            self._answer([self._model.all_balances(self._clock.now_ns(), [asset])])
+
     async def run(self) -> None:
         """Tell balances, then write and tell what happens, until cancelled."""
         self._answer([self._model.all_balances(self._clock.now_ns())])

@@ -369,3 +369,17 @@ async def test_a_refusal_while_draining_is_the_end_of_it(
         broker.submit(order("a", BUY, "1"))
     assert guard.of(OrderSent) == []
     store.close()
+
+
+async def test_a_quote_asset_is_credited_once_when_it_is_first_needed(
+    broker: PaperBroker, guard: Guard, path: Path
+):
+    async with running(broker):
+        await guard.wait_for(BalancesReported)
+        for _ in range(2):
+            broker.credit("EUR", D(500))
+        await until(lambda: len(guard.of(BalancesReported)) > 1)
+    assert len(guard.of(BalancesReported)) == 2
+    (told,) = guard.of(BalancesReported)[1].balances
+    assert (told.asset, told.total, told.free) == ("EUR", D(500), D(500))
+    assert rows(path, "SELECT total FROM wallets WHERE asset = 'EUR'") == [("500",)]
