@@ -5,6 +5,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from api.commands import keys
+from api.commands.bench import bench
 from api.commands.common import Json, load_settings, print_json
 from api.commands.demo import demo
 from api.commands.run import run
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo)
 app.command()(simulator)
+app.command()(bench)
 app.add_typer(keys.app, name="keys")
 
 

@@ -1,105 +1,142 @@
 """From a frame on the wire to the order handed to the broker, against a bare socket.
 
-The other process writes the monotonic time of sending into each frame; clocks of one machine are
+The other process puts the monotonic time of its write into each frame; clocks of one machine are
 one clock. The bare reader receives and decodes with the same library; ours goes on to the book,
-the guardian and the broker. Only frames that cross a threshold count, at the same places in both.
+the guardian and the broker, while journal, ledger and paper account work as in the service. Only
+frames that cross a threshold count, the same ones on both sides; each closes one position.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from websockets.asyncio.client import connect
+from msgspec import Struct
 
-from bench.path import guarding, position
-from bench.report import Report, finish
-from bench.source import PRICE, running
+from bench.shared.frames import PRICE, SUBSCRIBE
+from bench.shared.path import guarding, position
+from bench.shared.report import BenchFailed, Report, finish, ratios_of, spread
+from bench.shared.rounds import bare_socket, interleaved
+from bench.shared.source import Source, running
 from engine.core.statistics import percentile
 from engine.model.order import Order
-from engine.model.ticks import Tick
+from engine.model.ticks import Tick, TradeTick
+from engine.ports import TickSink
 from engine.venues.bybit.wire import TradeFrame
 
-FRAMES = 8_000
-PER_SECOND = 2_000
-EVERY = 20
-ROUNDS = 5
+TARGET = 3.0
+PERCENTS = (50, 99, 99.9)
 SHAPES = {"single": 1, "bursts_of_50": 50}
-SUBSCRIBE = '{"req_id":"1","op":"subscribe","args":["publicTrade.BTCUSDT"]}'
 
 
-async def bare(url: str) -> list[float]:
-    """Microseconds from sending to decoded, for the frames that would cross."""
+class Sizes(Struct, frozen=True):
+    """How much is measured; every ``every``-th frame crosses a threshold."""
+
+    frames: int = 8_000
+    per_second: int = 2_000
+    every: int = 20
+    rounds: int = 5
+
+    @property
+    def crossings(self) -> int:
+        return self.frames // self.every
+
+
+async def bare(source: Source, sizes: Sizes) -> list[float]:
+    """Microseconds from sent to decoded, for the frames that would cross."""
     decode = msgspec.json.Decoder(TradeFrame, strict=False).decode
     taken: list[float] = []
-    async with connect(f"{url}/linear", compression=None, ping_interval=None) as socket:
+    async with bare_socket(source.url) as socket:
         await socket.send(SUBSCRIBE)
         await socket.recv()
-        for _ in range(FRAMES):
+        for _ in range(sizes.frames):
             row = decode(await socket.recv(decode=False)).data[0]
             if row.p > PRICE:
                 taken.append(time.monotonic_ns() / 1000 - row.T)
-    return taken
+    source.begun_ns()
+    return _whole(taken, sizes)
 
 
-async def ours(url: str) -> list[float]:
-    """Microseconds from sending to the order handed to the broker."""
-    crossings = FRAMES // EVERY
+async def ours(source: Source, sizes: Sizes) -> list[float]:
+    """Microseconds from sent to the order handed to the broker."""
     handed_ns: dict[Decimal, int] = {}
-    sent_us: dict[Decimal, int] = {}
+    sent_us: dict[float, int] = {}
     done = asyncio.Event()
 
     def handed(order: Order) -> None:
         if order.trigger_price is not None:
-            handed_ns[order.trigger_price] = time.monotonic_ns()
-        if len(handed_ns) == crossings:
-            done.set()
+            handed_ns.setdefault(order.trigger_price, time.monotonic_ns())
 
-    def seen(tick: Tick) -> None:
-        price = Decimal(repr(getattr(tick, "price", 0.0)))
-        sent_us[price] = tick.venue_time_ms
+    def noting(sink: TickSink) -> TickSink:
+        def see(tick: Tick) -> None:
+            sink(tick)
+            if isinstance(tick, TradeTick) and tick.price > PRICE:
+                sent_us[tick.price] = tick.venue_time_ms
+                if len(sent_us) == sizes.crossings:
+                    done.set()
 
-    guarded = [position(n + 1, Decimal(int(PRICE)) + 1 + n) for n in range(crossings)]
-    async with guarding(url, guarded, handed, seen), asyncio.timeout(60):
+        return see
+
+    guarded = [position(n + 1, Decimal(PRICE + 1 + n)) for n in range(sizes.crossings)]
+    async with guarding(source.url, guarded, handed, noting):
         await done.wait()
-    return [at_ns / 1000 - sent_us[price] for price, at_ns in handed_ns.items()]
+    source.begun_ns()
+    taken = [at_ns / 1000 - sent_us[float(price)] for price, at_ns in handed_ns.items()]
+    return _whole(taken, sizes)
 
 
-def main() -> None:
-    """Measure in interleaved rounds and report."""
+def _whole(taken: list[float], sizes: Sizes) -> list[float]:
+    if len(taken) != sizes.crossings:
+        raise BenchFailed(f"{len(taken)} frames counted instead of {sizes.crossings}")
+    return sorted(taken)
+
+
+def measure(sizes: Sizes) -> Report:
+    """Measure each shape in interleaved rounds."""
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for shape, burst in SHAPES.items():
+        facts = {"frames": sizes.frames, "per_second": sizes.per_second, "every": sizes.every}
+        with running(mode="pace", burst=burst, **facts) as source:
+            sides = {"bare": lambda: bare(source, sizes), "ours": lambda: ours(source, sizes)}
+            found[shape] = interleaved(sides, sizes.rounds)
+    return report(found)
+
+
+def report(found: Mapping[str, Mapping[str, list[list[float]]]]) -> Report:
+    """Put the rounds, each its sorted microseconds, into rows and ratios."""
     rows: list[dict[str, Any]] = []
     ratios: dict[str, float] = {}
-    for shape, burst in SHAPES.items():
-        rounds: dict[str, list[list[float]]] = {"bare": [], "ours": []}
-        facts = {"mode": "pace", "frames": FRAMES, "per_second": PER_SECOND}
-        with running(**facts, burst=burst, every=EVERY) as url:
-            for _ in range(ROUNDS):
-                rounds["bare"].append(sorted(asyncio.run(bare(url))))
-                rounds["ours"].append(sorted(asyncio.run(ours(url))))
-        for name, each in rounds.items():
-            rows.append({"shape": shape, "path": name, **_figures(each)})
-        pairs = zip(rounds["ours"], rounds["bare"], strict=True)
-        ratios[f"p99_{shape}"] = _median([_p(a, 99) / _p(b, 99) for a, b in pairs])
-    targets = dict.fromkeys(ratios, 3.0)
-    finish(Report("reaction", rows, ratios, targets, frozenset(targets)))
+    targets: dict[str, float] = {}
+    for shape, sides in found.items():
+        figures = {
+            name: {each: [_percentile(r, each) for r in rounds] for each in PERCENTS}
+            for name, rounds in sides.items()
+        }
+        for name, each in figures.items():
+            spreads = {f"p{percent}_us": spread(values) for percent, values in each.items()}
+            rows.append({"shape": shape, "path": name, **spreads})
+        paired = {
+            percent: ratios_of(figures["ours"][percent], figures["bare"][percent])
+            for percent in PERCENTS
+        }
+        spreads = {f"p{percent}": spread(values, 2) for percent, values in paired.items()}
+        rows.append({"shape": shape, "path": "ours / bare", **spreads})
+        ratios[f"p99_{shape}"] = spread(paired[99], 4)["median"]
+        targets[f"p99_{shape}"] = TARGET
+    return Report("reaction", rows, ratios, targets, frozenset(targets))
 
 
-def _p(ordered: list[float], percent: float) -> float:
+def _percentile(ordered: list[float], percent: float) -> float:
     value = percentile(ordered, percent)
     assert value is not None
     return value
 
 
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-def _figures(rounds: list[list[float]]) -> dict[str, float]:
-    return {
-        f"p{percent}_us": round(_median([_p(each, percent) for each in rounds]), 1)
-        for percent in (50, 99, 99.9)
-    }
+def main() -> None:
+    """Run as a program."""
+    finish(lambda: measure(Sizes()))
 
 
 if __name__ == "__main__":
