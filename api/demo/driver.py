@@ -25,13 +25,12 @@ READY_S = 30.0
 CLOSED_S = 30.0
 PLAY_AT_LEAST_S = 5.0
 PLAYED_CLOSES = 4
-REST_S = 0.5
+REST_S = 1.0
 STEP_S = 0.15
 
 BLUR_NS = 1_000_000_000
-"""What was sent this long before a process was ended may or may not have been acted upon: a frame
-may still wait to be read, and an exit that is younger than the paper account's latency is lost with
-a killed process."""
+"""What was sent this long before the kill may or may not have been acted upon: a frame may still
+wait to be read, and an exit that is younger than the paper account's latency is lost."""
 
 FOR_EVER_NS = 2**63 - 1
 
@@ -253,9 +252,9 @@ class Course:
         if self._service is None or self._simulator is None:
             raise DemoFailed("a process of the demo is not running")
         await self._control("pause", {})
-        self.windows.append((time.monotonic_ns() - BLUR_NS, FOR_EVER_NS))
-        # An exit sent a moment ago is shown after its commit.
+        # Frames sent before that are read by now, and an exit is shown after its commit.
         await self._watch(nothing_under_way, CLOSED_S, at_least_s=REST_S)
+        self.windows.append((time.monotonic_ns(), FOR_EVER_NS))
         code = await self._service.stop()
         if code != 0:
             words = self._service.last_words()
