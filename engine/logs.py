@@ -231,7 +231,9 @@ def _route(handler: logging.Handler, level: int) -> None:
     root.setLevel(level)
     logging.captureWarnings(True)
     for name in QUIET:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+        quiet = logging.getLogger(name)
+        quiet.setLevel(max(level, logging.WARNING))
+        quiet.propagate = True  # uvicorn cuts its own off where it has no access log
 
 
 def catch_uncaught() -> None:
