@@ -23,9 +23,8 @@ ARMING_NS = 1_000_000_000
 REACTION_NS = 2_000_000_000
 """How long before its exit order a crossing may have been sent; a busy machine takes its time."""
 
-STAMP_NS = 50_000_000
-"""The simulator notes a frame's time after it has handed it to the socket, on a busy machine this
-much after at most."""
+CLOCKS_NS = 1_000_000
+"""How far the wall clock, which stamps the frames, may drift from the monotonic one in a demo."""
 
 MANUAL = frozenset({"manual", "signal"})
 
@@ -33,12 +32,14 @@ MANUAL = frozenset({"manual", "signal"})
 class Print(NamedTuple):
     """A market trade as the simulator sent it.
 
-    ``frame`` numbers the frame it came in, ``at_ns`` is monotonic time, ``origin`` says where the
-    price is from.
+    ``frame`` numbers the frame it came in, ``origin`` says where the price is from. Both times are
+    monotonic: ``at_ns`` was noted after the frame went to the socket, ``made_ns`` is the time that
+    the venue wrote into it, rounded down to a millisecond.
     """
 
     frame: int
     at_ns: int
+    made_ns: int
     price: Decimal
     origin: str
 
@@ -74,30 +75,37 @@ class Verdict(Struct, frozen=True):
     origin: str | None = None
 
 
-def read_prints(sent_log: Path) -> dict[str, list[Print]]:
-    """Read all market trades of the sent log, by instrument, each trade once."""
+def read_prints(sent_log: Path, epoch_offset_ns: int) -> dict[str, list[Print]]:
+    """Read all market trades of the sent log, by instrument, each trade once.
+
+    Args:
+        epoch_offset_ns: UTC minus monotonic time on this machine, nanoseconds.
+    """
     prints: dict[str, list[Print]] = {}
     with sent_log.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             instrument = f"{row['venue']}:{row['market']}:{row['symbol']}"
-            for price in _trade_prices(row):
+            for price, told_ms in _trades(row):
+                made_ns = told_ms * 1_000_000 - epoch_offset_ns
                 prints.setdefault(instrument, []).append(
-                    Print(row["n"], row["at_ns"], Decimal(price), row["origin"])
+                    Print(row["n"], row["at_ns"], made_ns, Decimal(price), row["origin"])
                 )
     return prints
 
 
-def _trade_prices(row: dict[str, str]) -> Iterator[str]:
-    """Yield the prices of market trades in a frame; other channels have none."""
+def _trades(row: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield price and UTC ms of the market trades in a frame; other channels have none."""
     channel = row["channel"]
     if channel == "publicTrade":
-        for trade in json.loads(row["frame"])["data"]:
+        frame = json.loads(row["frame"])
+        for trade in frame["data"]:
             if not trade["BT"]:
-                yield trade["p"]
+                yield trade["p"], frame["ts"]
     elif channel == "aggTrade" or (channel == "trade" and row["market"] == "spot"):
         frame = json.loads(row["frame"])
-        yield frame.get("data", frame)["p"]
+        trade = frame.get("data", frame)
+        yield trade["p"], trade["E"]
 
 
 def thresholds(facts: Facts) -> tuple[Decimal | None, Decimal | None]:
@@ -125,11 +133,11 @@ def judge(facts: Facts, prints: Sequence[Print], windows: Iterable[tuple[int, in
         return Verdict(facts.position_id, False, "nothing: the venue has no fill of its entry")
     upper, lower = thresholds(facts)
     unsure = [*windows, (facts.entered_ns, facts.entered_ns + ARMING_NS)]
-    last_ns = None if facts.exit_taken_ns is None else facts.exit_taken_ns + STAMP_NS
+    last_ns = None if facts.exit_taken_ns is None else facts.exit_taken_ns + CLOCKS_NS
     allowed: list[_Crossing] = []
     decided: Print | None = None
     for seen in prints:
-        if seen.at_ns < facts.entered_ns or (last_ns is not None and seen.at_ns > last_ns):
+        if seen.at_ns < facts.entered_ns or (last_ns is not None and seen.made_ns > last_ns):
             continue
         reason = _crossed(facts.side, seen.price, upper, lower)
         if reason is None:

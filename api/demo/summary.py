@@ -43,6 +43,10 @@ def write_notes(folder: Path, notes: Notes) -> None:
     (folder / NOTES).write_bytes(msgspec.json.encode(notes))
 
 
+def read_notes(folder: Path) -> Notes:
+    return msgspec.json.decode((folder / NOTES).read_bytes(), type=Notes)
+
+
 def verify(folder: Path) -> Outcome:
     """Judge a finished demo from the files in ``folder``.
 
@@ -58,12 +62,12 @@ def verify(folder: Path) -> Outcome:
 
 
 def _verify(folder: Path) -> Outcome:
-    notes = msgspec.json.decode((folder / NOTES).read_bytes(), type=Notes)
+    notes = read_notes(folder)
     ledger = folder / "data" / "tickguard.sqlite"
     venue = folder / "data" / "paper.sqlite"
     planned = {signal.key: signal for signal in (*plan.SIGNALS, plan.BY_SIGNAL)}
     facts = read_facts(ledger, venue, planned, notes.epoch_offset_ns)
-    prints = read_prints(folder / SENT_LOG)
+    prints = read_prints(folder / SENT_LOG, notes.epoch_offset_ns)
     verdicts = {
         each.position_id: judge(each, prints.get(each.instrument, []), notes.windows)
         for each in facts

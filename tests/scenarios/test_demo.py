@@ -19,7 +19,11 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.demo import plan
 from api.demo.books import differences
+from api.demo.facts import read_facts
+from api.demo.judge import judge, read_prints
+from api.demo.summary import read_notes
 from tests.scenarios.processes import children_of, command, is_alive, until
 
 KEYS = {
@@ -246,6 +250,26 @@ def test_a_crossing_frame_that_was_never_sent_is_noticed(copy: Path) -> None:
     code, said = verdict(copy)
     assert code == 1
     assert f"WRONG: position {close['id']}" in said
+
+
+def test_no_close_is_explained_without_the_frames_of_its_price(
+    demo: tuple[Path, dict[str, Any]],
+) -> None:
+    kept, summary = demo
+    notes = read_notes(kept)
+    planned = {each.key: each for each in (*plan.SIGNALS, plan.BY_SIGNAL)}
+    data = kept / "data"
+    facts = read_facts(
+        data / "tickguard.sqlite", data / "paper.sqlite", planned, notes.epoch_offset_ns
+    )
+    prints = read_prints(kept / "sent.jsonl", notes.epoch_offset_ns)
+    closed = [each for each in facts if each.exit_reason in {"take_profit", "stop_loss"}]
+    assert len(closed) == sum(summary["closes_on"].values())
+    for each in closed:
+        seen = prints[each.instrument]
+        assert judge(each, seen, notes.windows).ok
+        others = [one for one in seen if one.price != each.trigger_price]
+        assert not judge(each, others, notes.windows).ok
 
 
 def test_an_earlier_crossing_that_nobody_acted_on_is_noticed(copy: Path) -> None:
