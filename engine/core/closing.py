@@ -308,7 +308,6 @@ def finish(state: State, position: Position, reason: ExitReason | None) -> None:
             guard=GuardStatus.ARMED,
         )
     )
-    state.booked = {key for key in state.booked if not key[0].startswith(position.id)}
     _tell_closed(state, closed)
     for signal_id in (closed.closing_signal_id, *(wish.cause.signal_id for wish in wishes)):
         settle_close_signal(state, signal_id)

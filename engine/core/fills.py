@@ -25,7 +25,7 @@ def on_order_filled(state: State, event: OrderFilled) -> None:
         book_fill(state, order, fill)
     elif ours is None:
         _book_foreign(state, fill)
-    elif (key, fill.venue_trade_id) not in state.booked:
+    elif not state.is_booked((key, fill.venue_trade_id)):
         _unexpected(state, fill, key, position_id=ours[0])
 
 
@@ -40,12 +40,12 @@ def _unexpected(state: State, fill: Fill, key: str, position_id: str) -> None:
 def _book_foreign(state: State, fill: Fill) -> None:
     """Take a reduction that was not ours from our positions, oldest first (DESIGN.md 2.6)."""
     once = (str(fill.instrument.id), fill.venue_trade_id)
-    if once in state.booked:
+    if state.is_booked(once):
         return
-    state.booked.add(once)
+    state.book(once)
     rest: Fill | None = fill
     for position in state.active_on(fill.instrument.id):
-        known = (position.id, fill.venue_trade_id) in state.booked
+        known = state.is_booked((position.id, fill.venue_trade_id))
         if rest is not None and not known and _can_reduce(position, fill):
             rest = _reduce(state, position, rest)
     if rest is not None:
@@ -68,7 +68,7 @@ def _reduce(state: State, position: Position, fill: Fill) -> Fill | None:
         fill, rest = split_fill(fill, position.qty_open)
     liquidated = fill.kind is FillKind.LIQUIDATION
     reason = ExitReason.LIQUIDATION if liquidated else ExitReason.EXTERNAL
-    state.booked.add((position.id, fill.venue_trade_id))
+    state.book((position.id, fill.venue_trade_id))
     state.save(SaveFill(fill, position.id))
     position = state.put_position(apply_exit(position, fill))
     state.notify(f"position.{reason}", position_id=position.id, qty=plain(fill.qty))
@@ -83,9 +83,9 @@ def on_funding(state: State, event: FundingPaid) -> None:
     """Split a funding settlement over the positions that were held, by quantity."""
     key = (str(event.instrument.id), event.venue_trade_id)
     held = [p for p in state.active_on(event.instrument.id) if p.qty_open > ZERO]
-    if key in state.booked or not held:
+    if state.is_booked(key) or not held:
         return
-    state.booked.add(key)
+    state.book(key)
     total = sum((position.qty_open for position in held), ZERO)
     rest = event.amount
     for position in held[:-1]:

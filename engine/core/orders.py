@@ -135,12 +135,12 @@ def alarm(state: State, order: Order, message: str) -> None:
 def book_fill(state: State, order: Order, fill: Fill) -> None:
     """Book a fill of a live order of ours, once; one that contradicts the order never."""
     key = (order.client_order_id, fill.venue_trade_id)
-    if key in state.booked:
+    if state.is_booked(key):
         return
     if contradicts(order, fill):
         alarm(state, order, f"a fill of {fill.instrument.id}, {fill.side}")
         return
-    state.booked.add(key)
+    state.book(key)
     state.put_order(
         replace(
             order,

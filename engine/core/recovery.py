@@ -42,9 +42,12 @@ def on_started(state: State, event: Started) -> None:
     """Take up what the ledger holds and ask the venues about everything unfinished."""
     state.accepting, state.since_ns = event.accepting, event.since_ns
     state.balances = {(b.venue, b.asset): b for b in event.balances}
-    state.booked = set(event.booked)
+    for key in event.booked:
+        state.book(key)
     state.signals = {record.signal.id: record for record in event.signals}
-    state.orders = {o.client_order_id: o for o in event.orders if not o.is_final}
+    for order in event.orders:
+        if not order.is_final:
+            state.take_order(order)
     for position in event.positions:
         _take_up(state, position)
     for record in event.signals:

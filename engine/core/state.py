@@ -26,12 +26,18 @@ from engine.model.effects import (
 )
 from engine.model.events import Balance
 from engine.model.exits import ExitReason, Limit
+from engine.model.ids import ID_LENGTH
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ZERO, exact
 from engine.model.order import Order, OrderSide
 from engine.model.position import Position
 from engine.model.signal import Outcome, Signal, SignalRecord
 from engine.model.ticks import PriceSource
+
+BookingKey = tuple[str, str]
+"""A fill or settlement that is in the books: (client order id, trade id) of ours, (position id,
+trade id) of foreign ones, (instrument, trade id) of funding. Ids of both kinds begin with the
+position's."""
 
 GUARD = "guard"
 """Actor of what the guardian does by itself."""
@@ -167,8 +173,6 @@ class State:
         at_ns: UTC as last told by the shell. elapsed_ns: monotonic time passed since the first
             clock; deadlines are in it. clock_ns, utc_offset_ns: monotonic time of the last clock
             (0 before one), and what makes UTC of monotonic time.
-        booked: fills and settlements that are in the books: (client order id, trade id) of ours,
-            (position id, trade id) of foreign ones from the ledger, (instrument, trade id) else.
         resolving, deferred: by position id; closes wait in ``deferred`` for their answers.
         asking, looking: by client order id; when an order is asked for next, and those of which an
             answer is due that is about the request as last sent.
@@ -189,7 +193,9 @@ class State:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     balances: dict[tuple[str, str], Balance] = field(default_factory=dict)
     markets: dict[InstrumentId, MarketView] = field(default_factory=dict)
-    booked: set[tuple[str, str]] = field(default_factory=set)
+    _booked: dict[str, set[BookingKey]] = field(default_factory=dict)
+    _on: dict[InstrumentId, dict[str, Position]] = field(default_factory=dict)
+    _orders_of: dict[str, dict[str, Order]] = field(default_factory=dict)
     resolving: dict[str, Resolving] = field(default_factory=dict)
     deferred: dict[str, list[Wish]] = field(default_factory=dict)
     retries: dict[str, Retry] = field(default_factory=dict)
@@ -209,12 +215,16 @@ class State:
 
     def active_on(self, instrument: InstrumentId) -> list[Position]:
         """Active positions of an instrument, oldest first."""
-        found = [p for p in self.positions.values() if p.instrument.id == instrument]
+        found = self._on.get(instrument, {}).values()
         return sorted(found, key=lambda position: (position.created_at_ns, position.id))
 
     def orders_of(self, position_id: str) -> list[Order]:
         """Orders of a position that are not final."""
-        return [order for order in self.orders.values() if order.position_id == position_id]
+        return list(self._orders_of.get(position_id, {}).values())
+
+    def is_booked(self, key: BookingKey) -> bool:
+        """Tell whether a fill or settlement is in the books."""
+        return key in self._booked.get(key[0][:ID_LENGTH], ())
 
     def free(self, venue: str, asset: str) -> Decimal:
         """Free balance less what entries that are not final yet may take."""
@@ -247,10 +257,14 @@ class State:
     def put_position(self, position: Position) -> Position:
         """Store a position's new form; it is saved when the step ends."""
         self._dirty_positions[position.id] = position
+        instrument = position.instrument.id
         if position.is_active:
             self.positions[position.id] = position
+            self._on.setdefault(instrument, {})[position.id] = position
         else:
             self.positions.pop(position.id, None)
+            self._on.get(instrument, {}).pop(position.id, None)
+            self._booked.pop(position.id, None)
         return position
 
     def put_order(self, order: Order) -> Order:
@@ -258,12 +272,28 @@ class State:
         self._dirty_orders[order.client_order_id] = order
         if order.is_final:
             self.orders.pop(order.client_order_id, None)
+            self._forget_order(order)
             self.asking.pop(order.client_order_id, None)
             self.looking.discard(order.client_order_id)
             self.reserved.pop(order.client_order_id, None)
         else:
-            self.orders[order.client_order_id] = order
+            self.take_order(order)
         return order
+
+    def take_order(self, order: Order) -> None:
+        """Take up an order that is in the ledger as it is and not final."""
+        self.orders[order.client_order_id] = order
+        self._orders_of.setdefault(order.position_id, {})[order.client_order_id] = order
+
+    def _forget_order(self, order: Order) -> None:
+        live = self._orders_of.get(order.position_id, {})
+        live.pop(order.client_order_id, None)
+        if not live:
+            self._orders_of.pop(order.position_id, None)
+
+    def book(self, key: BookingKey) -> None:
+        """Note that a fill or settlement is in the books; forgotten when its position closes."""
+        self._booked.setdefault(key[0][:ID_LENGTH], set()).add(key)
 
     def put_signal(self, record: SignalRecord) -> None:
         """Store a signal's new outcome; settled ones leave the working set."""

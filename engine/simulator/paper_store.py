@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -95,6 +96,7 @@ class PaperStore:
 
     def __init__(self, path: Path, venue: str, busy_timeout_s: float = 5.0) -> None:
         self._venue = venue
+        self._busy = Lock()
         try:
             self._db = _open(path, busy_timeout_s)
         except sqlite3.DatabaseError as error:
@@ -104,7 +106,9 @@ class PaperStore:
             ) from error
 
     def close(self) -> None:
-        self._db.close()
+        """Close after a write that is under way: the library does not survive the opposite."""
+        with self._busy:
+            self._db.close()
 
     def load(
         self, rules: VenueRules, opening: dict[str, Decimal], first_id: int, now_ns: int
@@ -147,19 +151,23 @@ class PaperStore:
         Raises:
             Retryable: SQLite refused; nothing was written.
         """
-        db = self._db
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                self._write_all(changes)
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:  # not after a commit, nor where SQLite has rolled back
-                    db.execute("ROLLBACK")
+            with self._busy:
+                self._transact(changes)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # our own mistake: trying again would not help
         except sqlite3.DatabaseError as error:
             raise Retryable(f"the paper account's record refuses: {error}") from error
+
+    def _transact(self, changes: Changes) -> None:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_all(changes)
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:  # not after a commit, nor where SQLite has rolled back
+                db.execute("ROLLBACK")
 
     def _write_all(self, changes: Changes) -> None:
         db, venue = self._db, self._venue

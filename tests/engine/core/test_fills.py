@@ -70,7 +70,7 @@ def test_a_foreign_fill_counts_once_even_when_it_closed_what_it_was_booked_to() 
 def test_a_foreign_fill_that_the_ledger_has_is_not_booked_again() -> None:
     rig = Rig()
     position = rig.open()
-    rig.guardian._state.booked.add((position.id, "old"))
+    rig.guardian._state.book((position.id, "old"))
     rig.foreign(BTC_PERP, "sell", "1", "100", venue_trade_id="old")
     assert rig.position(position).qty_open == D(1)
 
