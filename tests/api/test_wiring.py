@@ -1,0 +1,73 @@
+from decimal import Decimal
+
+import pytest
+
+from api.wiring import TAKER_FEES, guard_config, venue_rules, venue_urls
+from engine.clock import NS_PER_MS, NS_PER_SECOND
+from engine.model.errors import Misconfigured
+from engine.model.exits import Disarmed, Percent
+from engine.model.instrument import Market
+from engine.model.ticks import PriceSource
+from engine.settings import Settings
+from engine.venues.registry import BinanceUrls, BybitUrls
+
+
+def test_the_guard_gets_the_limits_of_the_settings() -> None:
+    config = guard_config(
+        Settings(
+            take_profit_percent=Decimal("7.5"),
+            stop_loss_percent=Decimal(3),
+            position_size=Decimal(250),
+            leverage=3,
+            max_entry_deviation_percent=Decimal(2),
+            signal_max_age_seconds=30,
+            max_open_positions=4,
+        )
+    )
+    assert (config.take_profit, config.stop_loss) == (Percent(Decimal("7.5")), Percent(Decimal(3)))
+    assert (config.position_size, config.leverage) == (Decimal(250), Decimal(3))
+    assert config.max_entry_deviation_percent == Decimal(2)
+    assert config.signal_max_age_ns == 30 * NS_PER_SECOND
+    assert config.max_open_positions == 4
+    assert config.trigger is PriceSource.LAST
+    assert config.close_on_opposite
+    assert config.fee_rates == TAKER_FEES
+
+
+def test_a_limit_of_zero_is_off() -> None:
+    config = guard_config(Settings(take_profit_percent=Decimal(0), stop_loss_percent=Decimal(0)))
+    assert (config.take_profit, config.stop_loss) == (Disarmed(), Disarmed())
+
+
+@pytest.mark.parametrize("venue", ["bybit", "binance"])
+def test_a_paper_account_charges_its_venue_s_taker_fees(venue: str) -> None:
+    settings = Settings(paper_latency_ms=70, paper_slippage_bps=Decimal(3), leverage=2)
+    rules = venue_rules(settings, venue)
+    assert (rules.venue, rules.latency_ns) == (venue, 70 * NS_PER_MS)
+    assert (rules.slippage_bps, rules.leverage) == (Decimal(3), Decimal(2))
+    assert rules.fee_rates == {market: TAKER_FEES[venue, market] for market in Market}
+
+
+def test_only_binance_takes_an_id_again() -> None:
+    settings = Settings()
+    assert venue_rules(settings, "bybit").ids_unique_for_ever
+    assert not venue_rules(settings, "binance").ids_unique_for_ever
+
+
+def test_each_venue_gets_its_own_addresses() -> None:
+    settings = Settings(
+        bybit_rest_url="http://a",
+        bybit_ws_public_url="ws://b/v5/public",
+        binance_spot_rest_url="http://c",
+        binance_usdm_ws_url="ws://d",
+    )
+    bybit, binance = venue_urls(settings, "bybit"), venue_urls(settings, "binance")
+    assert isinstance(bybit, BybitUrls)
+    assert isinstance(binance, BinanceUrls)
+    assert (bybit.rest, bybit.ws_public) == ("http://a", "ws://b/v5/public")
+    assert (binance.spot_rest, binance.usdm_ws) == ("http://c", "ws://d")
+
+
+def test_a_venue_without_an_adapter_is_named() -> None:
+    with pytest.raises(Misconfigured, match="VENUES names 'okx'"):
+        venue_urls(Settings(), "okx")
