@@ -1,4 +1,4 @@
-"""The composition root in this process, at the exchange simulator; tests/scenarios has processes."""
+"""The composition root in this process, at the exchange simulator; processes: tests/scenarios."""
 
 import asyncio
 import contextlib

@@ -17,6 +17,10 @@ from typing import Any, TypeVar
 import httpx
 
 from api.demo.stage import clean_environment
+from engine.clock import SystemClock
+from storage.database import open_database, upgrade
+from storage.keys import ApiKeys
+from storage.tables import Scope
 
 PATIENCE_S = 30.0
 POLL_S = 0.05
@@ -145,10 +149,7 @@ class Service:
 
     def start(self) -> "Service":
         if not self.key:
-            arguments = ("keys", "create", "--name", "test", "--scope", "admin", "--json")
-            with command(*arguments, cwd=self.folder, env=self.env) as made:
-                self.key = made.announced()["key"]
-                assert made.wait() == 0
+            self.key = make_key(self.ledger)
         self.command = Command("run", "--json", cwd=self.folder, env=self.env)
         self.facts = self.command.announced()
         return self
@@ -230,6 +231,16 @@ class Service:
             return []
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(query).fetchall()
+
+
+def make_key(ledger: Path) -> str:
+    """Make a database with an admin key in it, sooner than a process would."""
+    engine = open_database(f"sqlite:///{ledger}")
+    try:
+        upgrade(engine)
+        return ApiKeys(engine, SystemClock()).create("test", Scope.ADMIN).key
+    finally:
+        engine.dispose()
 
 
 def children_of(pid: int) -> list[int]:

@@ -26,6 +26,9 @@ from api.demo.judge import judge, read_prints
 from api.demo.summary import read_notes
 from tests.scenarios.processes import children_of, command, is_alive, until
 
+# A demo takes a quarter of a minute, more on a busy machine; others may be waited for.
+pytestmark = pytest.mark.timeout(240)
+
 KEYS = {
     "ok",
     "signals",
@@ -366,14 +369,14 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize(
-    ("number", "words", "processes"),
-    [(signal.SIGINT, "bybit:linear:SOLUSDT", 2), (signal.SIGTERM, "exchange simulator up", 2)],
+    ("number", "words"),
+    [(signal.SIGINT, "service up"), (signal.SIGTERM, "exchange simulator up")],
 )
 def test_an_interrupted_demo_leaves_nothing_behind(
-    terminal: Terminal, number: signal.Signals, words: str, processes: int
+    terminal: Terminal, number: signal.Signals, words: str
 ) -> None:
     terminal.until(words)
-    until(lambda: len(children_of(terminal.process.pid)) == processes, "both processes")
+    until(lambda: len(children_of(terminal.process.pid)) == 2, "both processes")
     code, children = terminal.interrupt(number)
     assert code == 1
     assert "error: interrupted" in terminal.said

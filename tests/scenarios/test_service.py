@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from api.demo.books import differences
 from tests.scenarios.processes import SECRET, Exchange, Service, command, until
+
+pytestmark = pytest.mark.timeout(180)  # several starts, on a machine that may be busy
 
 Make = Callable[..., Service]
 
