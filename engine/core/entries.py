@@ -30,10 +30,11 @@ def on_signal(state: State, event: SignalReceived) -> None:
     if closes_only(signal):
         close_by_signal(state, signal)
     else:
-        _enter(state, signal, event.position_id)
+        enter(state, signal, event.position_id)
 
 
-def _enter(state: State, signal: Signal, position_id: str) -> None:
+def enter(state: State, signal: Signal, position_id: str) -> None:
+    """Open a position by a signal, or record why not; what is open there decides first."""
     side = side_of(signal)
     present = state.active_on(signal.instrument.id)
     waiting = waiting_on(state, signal.instrument.id)

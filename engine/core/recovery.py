@@ -21,8 +21,9 @@ from engine.core.closing import (
     continue_closing,
     disarm,
 )
+from engine.core.entries import enter
 from engine.core.orders import guard_of
-from engine.core.outcomes import settle, settle_close_signal
+from engine.core.outcomes import settle_close_signal
 from engine.core.resend import resend_or_drop
 from engine.core.state import GUARD, Resolving, State
 from engine.model.events import OrderLookedUp, Started
@@ -32,7 +33,7 @@ from engine.model.instrument import Market
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 from engine.model.position import GuardStatus, Position, PositionStatus
-from engine.model.signal import Outcome, SignalRecord
+from engine.model.signal import SignalRecord
 
 ASK_AGAIN_NS = 1_000_000_000
 TELL_AFTER_NS = 5_000_000_000
@@ -131,13 +132,16 @@ def ask_again(state: State) -> None:
 
 
 def _take_up_signal(state: State, record: SignalRecord) -> None:
-    """Go on with a signal that was accepted and not settled when the process ended."""
+    """Go on with a signal that was accepted and not settled when the process ended.
+
+    An entry without a position was never sent, since its position would have been on disk before.
+    It is made now unless it is too old; its position takes the signal's id, which is as random.
+    """
     signal = record.signal
     if record.position_id in state.positions:
         return
     if not closes_only(signal) and record.position_id is None:
-        reason = "interrupted: the service stopped before the entry was made; send it again"
-        settle(state, signal, Outcome.REJECTED, reason)
+        enter(state, signal, signal.id)
     elif record.position_id is None:
         close_by_signal(state, signal)
     else:

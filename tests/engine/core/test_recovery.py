@@ -219,12 +219,24 @@ def test_answers_about_ids_that_nobody_asked_for_are_nothing() -> None:
 # Signals
 
 
-def test_an_entry_that_never_became_a_position_is_told_to_be_sent_again() -> None:
+def test_an_accepted_entry_that_never_became_a_position_is_made_after_a_restart() -> None:
+    rig = Rig()
+    signal = replace(Rig().signal("buy"), id=KEY)
+    rig.handle(Started(rig.now, True, signals=(SignalRecord(signal),)))
+    rig.balance("USDT", "10000")
+    rig.trade(100.0)
+    (order,) = rig.submitted()
+    assert order.client_order_id == client_order_id(KEY, Purpose.ENTRY, 0)
+    assert rig.position(KEY).signal_id == signal.id
+
+
+def test_an_accepted_entry_that_is_too_old_after_a_restart_is_rejected() -> None:
     rig = Rig()
     signal = Rig().signal("buy")
-    rig.handle(Started(rig.now, True, signals=(SignalRecord(signal),)))
+    rig.handle(Started(rig.now + 61 * SECOND, True, signals=(SignalRecord(signal),)))
     assert rig.outcome(signal).outcome is Outcome.REJECTED
-    assert str(rig.outcome(signal).reason).startswith("interrupted")
+    assert str(rig.outcome(signal).reason).startswith("too_old")
+    assert rig.submitted() == []
 
 
 def test_a_close_that_was_not_acted_on_is_acted_on() -> None:
