@@ -88,7 +88,7 @@ async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterat
                     venue,
                     venue_urls(settings, venue),
                     clock,
-                    _guard_then_account(flow, paper[venue]),
+                    guard_then_account(flow, paper[venue]),
                     flow.handle,
                     settings.stale_feed_seconds,
                 )
@@ -126,7 +126,7 @@ class _Crediting:
         await self._feed.run()
 
 
-def _guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:
+def guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:
     """The guard sees a price first; the paper account matches its orders against it after."""
     guard_sees, account_sees = flow.on_tick, account.on_tick
 

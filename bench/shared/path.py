@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from api.main import _guard_then_account
+from api.main import guard_then_account
 from api.wiring import PAPER_QUOTES, guard_config, venue_rules
 from engine.clock import SystemClock
 from engine.core.guardian import Guardian
@@ -139,7 +139,7 @@ async def guarding(
         stack.callback(store.close)
         account = _account(store, settings, clock, flow, len(positions))
         urls = BybitUrls(rest="http://127.0.0.1:9", ws_public=url, ws_private="ws://127.0.0.1:9")
-        sink = wrap(_guard_then_account(flow, account))
+        sink = wrap(guard_then_account(flow, account))
         feeds[VENUE] = build_feed(VENUE, urls, clock, sink, flow.handle, STALE_S)
         brokers[VENUE] = Watching(account, handed)
         path = WholePath(flow, account, brokers[VENUE], feeds[VENUE])
