@@ -7,6 +7,7 @@ is in quote asset, seconds and milliseconds stand in the names. The order of the
 
 import datetime
 import ipaddress
+import re
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -95,6 +96,9 @@ GROUPS: Final = {
 }
 
 
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,18})?")
+
+
 def _split_venues(value: object) -> object:
     """Read ``bybit,binance`` as a tuple of names, each once."""
     if not isinstance(value, str):
@@ -112,12 +116,20 @@ def _read_zone(value: object) -> object:
         raise ValueError("it has to be a zone name such as UTC or Europe/Berlin") from None
 
 
+def _plain_number(value: object) -> object:
+    """Refuse what is hardly meant: exponents, separators, more digits than any amount has."""
+    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value) is None:
+        raise ValueError("it has to be a plain number such as 15 or 0.5")
+    return value
+
+
 def _expand_home(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) else value
 
 
 Venues = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_venues)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_read_zone), PlainSerializer(str)]
+Amount = Annotated[Decimal, BeforeValidator(_plain_number)]
 Folder = Annotated[Path, BeforeValidator(_expand_home)]
 
 
@@ -145,13 +157,11 @@ class Fields(BaseSettings):
     )
     owner_language: Language = Field(Language.EN, description="language of messages to you: en, ru")
 
-    take_profit_percent: Decimal = Field(
-        Decimal("15.0"),
-        ge=0,
-        description="close at this profit, in % of price, unlevered; 0 is off",
+    take_profit_percent: Amount = Field(
+        Decimal("15.0"), ge=0, le=1000, description="close at this profit, in % of price; 0 is off"
     )
-    stop_loss_percent: Decimal = Field(
-        Decimal("15.0"), ge=0, description="close at this loss, in % of price, unlevered; 0 is off"
+    stop_loss_percent: Amount = Field(
+        Decimal("15.0"), ge=0, lt=100, description="close at this loss, in % of price; 0 is off"
     )
     trigger_price: PriceSource = Field(
         PriceSource.LAST, description="price that is compared: last trade, mark (linear only), book"
@@ -170,7 +180,7 @@ class Fields(BaseSettings):
         10.0, gt=0, le=3600, description="a symbol silent for this long is asked for by REST"
     )
 
-    position_size: Decimal = Field(
+    position_size: Amount = Field(
         Decimal(100),
         gt=0,
         description="value of an entry in quote asset, where the signal names none",
@@ -190,7 +200,7 @@ class Fields(BaseSettings):
         OnSame.IGNORE, description="a signal along an open position: ignore, add"
     )
     max_open_positions: int = Field(10, ge=1, description="entries beyond this number are refused")
-    max_entry_deviation_percent: Decimal = Field(
+    max_entry_deviation_percent: Amount = Field(
         Decimal(1),
         ge=0,
         le=100,
@@ -199,15 +209,15 @@ class Fields(BaseSettings):
     signal_max_age_seconds: float = Field(
         60.0, gt=0, le=86_400, description="refuse an entry whose signal was sent longer ago"
     )
-    max_daily_loss_percent: Decimal | None = Field(
+    max_daily_loss_percent: Amount | None = Field(
         None, gt=0, le=100, description="no entries until midnight after this loss, in % of equity"
     )
 
-    paper_balance: Decimal = Field(
+    paper_balance: Amount = Field(
         Decimal(10000), gt=0, description="play money per exchange and quote asset"
     )
     paper_latency_ms: int = Field(100, ge=0, le=60_000, description="delay of a paper order in ms")
-    paper_slippage_bps: Decimal = Field(
+    paper_slippage_bps: Amount = Field(
         Decimal(5), ge=0, lt=10_000, description="paper fills are worse by this, in 0.01 %"
     )
 
@@ -266,10 +276,10 @@ class Fields(BaseSettings):
         Backstop.LINEAR,
         description="stop orders kept at the exchange: linear, all, off (not built yet)",
     )
-    backstop_extra_percent: Decimal = Field(
+    backstop_extra_percent: Amount = Field(
         Decimal(5), gt=0, le=100, description="how far beyond the stop-loss they lie, in % of price"
     )
-    max_tick_jump_percent: Decimal = Field(
+    max_tick_jump_percent: Amount = Field(
         Decimal(20),
         gt=0,
         le=1000,

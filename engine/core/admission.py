@@ -54,7 +54,7 @@ def check_before_price(state: State, signal: Signal) -> None:
         raise Refused(f"not_trading: {instrument.id} takes no orders now")
     if instrument.id.market is Market.SPOT and config.trigger is PriceSource.MARK:
         raise Refused("no_mark_on_spot: spot has no mark price; set TRIGGER_PRICE to last or book")
-    active = len(state.positions) + len(state.waiting)
+    active = len(state.positions)
     if active >= config.max_open_positions:
         raise Refused(f"max_open_positions: {active} open, MAX_OPEN_POSITIONS allows no more")
 

@@ -40,8 +40,6 @@ def enter(state: State, signal: Signal, position_id: str) -> None:
     waiting = waiting_on(state, signal.instrument.id)
     if side.opposite in {p.side for p in present} | {side_of(w.signal) for w in waiting}:
         _meet_opposite(state, signal, is_open=bool(present))
-    elif signal.strategy in [p.strategy for p in present] + [w.signal.strategy for w in waiting]:
-        settle(state, signal, Outcome.IGNORED, "already_open: ON_SAME_SIGNAL is ignore")
     else:
         deadline_ns = state.elapsed_ns + state.config.price_wait_ns
         _try_entry(state, Waiting(signal, position_id, deadline_ns))
@@ -60,8 +58,15 @@ def _meet_opposite(state: State, signal: Signal, *, is_open: bool) -> None:
 
 
 def _try_entry(state: State, entry: Waiting) -> None:
-    """Admit an entry if a price is known, else let it wait for the first one."""
+    """Admit an entry if a price is known, else let it wait for the first one.
+
+    Whether its strategy is in the market already is asked each time: of entries that wait together
+    the first may have been refused.
+    """
     signal, instrument = entry.signal, entry.signal.instrument
+    if signal.strategy in [position.strategy for position in state.active_on(instrument.id)]:
+        settle(state, signal, Outcome.IGNORED, "already_open: ON_SAME_SIGNAL is ignore")
+        return
     try:
         check_before_price(state, signal)
         view = state.watch(instrument)

@@ -262,8 +262,24 @@ def test_zero_disarms_the_default_limits(tmp_path):
 
 @given(st.decimals("0.000000000001", "99.99", allow_nan=False, places=12))
 def test_percents_keep_every_digit(percent):
-    environ = {"STOP_LOSS_PERCENT": str(percent)}
+    environ = {"STOP_LOSS_PERCENT": format(percent, "f")}
     assert Settings.load(environ, ROOT / "no-such-folder").stop_loss_percent == percent
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("STOP_LOSS_PERCENT", "150"),
+        ("STOP_LOSS_PERCENT", "1_5"),
+        ("TAKE_PROFIT_PERCENT", "1e999999"),
+        ("TAKE_PROFIT_PERCENT", "1001"),
+        ("PAPER_BALANCE", "1e400"),
+        ("POSITION_SIZE", "1" * 16),
+    ],
+)
+def test_a_number_that_is_hardly_meant_is_refused(tmp_path, name, text):
+    with pytest.raises(Misconfigured, match=f"{name}={text} is not valid"):
+        Settings.load({name: text}, tmp_path)
 
 
 def test_venues_are_read_in_any_case_each_once(tmp_path):

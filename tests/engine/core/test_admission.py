@@ -85,12 +85,14 @@ def test_spot_has_no_mark_price_to_be_guarded_by() -> None:
     assert code(rig) == "opened"
 
 
-def test_open_and_waiting_positions_count_towards_the_limit() -> None:
+def test_positions_count_towards_the_limit_and_entries_once_they_are_made() -> None:
     rig = Rig(max_open_positions=2)
     rig.open()
-    waits = rig.signal("buy", ETH_PERP)
-    assert rig.outcome(waits).outcome is Outcome.PENDING
-    assert code(rig, instrument=BTC_SPOT) == "max_open_positions"
+    first, second = rig.signal("buy", ETH_PERP), rig.signal("buy", ETH_PERP, strategy="b")
+    assert rig.outcome(second).outcome is Outcome.PENDING
+    rig.trade(100.0, ETH_PERP)
+    assert [order.signal_id for order in rig.submitted()][1:] == [first.id]
+    assert str(rig.outcome(second).reason).startswith("max_open_positions")
 
 
 @pytest.mark.parametrize(

@@ -226,10 +226,23 @@ def test_the_same_signal_is_ignored_while_its_strategy_is_in() -> None:
     assert len(rig.submitted()) == 2
 
 
-def test_the_same_signal_is_ignored_while_the_first_waits() -> None:
+def test_of_equal_signals_that_wait_the_first_opens_and_the_next_is_ignored() -> None:
     rig = Rig()
-    rig.signal("buy")
-    assert rig.outcome(rig.signal("buy")).outcome is Outcome.IGNORED
+    first, second = rig.signal("buy"), rig.signal("buy")
+    assert rig.outcome(second).outcome is Outcome.PENDING
+    rig.trade(100.0)
+    (order,) = rig.submitted()
+    assert order.signal_id == first.id
+    assert str(rig.outcome(second).reason).startswith("already_open")
+
+
+def test_an_equal_signal_opens_where_the_first_that_waited_is_refused() -> None:
+    rig = Rig()
+    rig.signal("buy", size=Size(SizeKind.QTY, D("0.0000001")))
+    second = rig.signal("buy")
+    rig.trade(100.0)
+    (order,) = rig.submitted()
+    assert order.signal_id == second.id
 
 
 def test_an_opposite_signal_closes_whole_and_does_not_open() -> None:
