@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from api.problems import FieldError, Problem, unavailable
 from api.routes.reader import Reader
-from api.webhook.secret import SignatureMemory, Signed, wrong_secret
+from api.webhook.secret import SIGNED_ID, SignatureMemory, Signed, wrong_secret
 from engine.clock import NS_PER_SECOND
 from engine.flow import Flow
 from engine.model.effects import AppendEvent
@@ -74,6 +74,8 @@ class Inbox:
                 when the commit takes longer than ``ANSWER_WITHIN_S``.
             Retryable: storage refuses; nothing was done.
         """
+        if signed is not None and signal.external_id is None:
+            signal = replace(signal, external_id=signed.external_id)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self._deliver(signal, signed, rejection)
@@ -106,6 +108,7 @@ class Inbox:
                 if _key(pending.signal) == _key(signal):
                     _check_same(pending.signal, signal)
                     return pending
+        if _has_own_id(signal):
             return None
         last = self._last_pending_on(signal)
         return last if last is not None and _is_repeat(last.signal, signal) else None
@@ -121,7 +124,9 @@ class Inbox:
             found = await self._reader(self._queries.find_signal, signal.source, signal.external_id)
             if found is not None:
                 _check_same(found.signal, signal)
-            return found.signal.id if found else None
+                return found.signal.id
+        if _has_own_id(signal):
+            return None
         if self._last_pending_on(signal) is not None:
             return None  # another signal was accepted in between
         return await self._reader(self._stored_repeat, signal)
@@ -181,6 +186,11 @@ class Inbox:
 
 def _key(signal: Signal) -> tuple[str, str | None]:
     return signal.source, signal.external_id
+
+
+def _has_own_id(signal: Signal) -> bool:
+    """Tell whether the sender gave an id, so that equal bodies need not be looked for."""
+    return signal.external_id is not None and not signal.external_id.startswith(SIGNED_ID)
 
 
 def _is_repeat(first: Signal, signal: Signal) -> bool:

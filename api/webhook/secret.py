@@ -18,6 +18,7 @@ TIMESTAMP_HEADER = "x-timestamp"
 SIGNATURE_HEADER = "x-signature"
 MAX_SKEW_S = 300
 MAX_REMEMBERED = 65_536
+SIGNED_ID = "sig:"
 _SCHEME = "sha256="
 
 
@@ -26,6 +27,11 @@ class Signed(Struct, frozen=True):
 
     signature: str
     at_ns: int
+
+    @property
+    def external_id(self) -> str:
+        """Id of a signal whose sender gave it none: the ledger takes it once, now and for ever."""
+        return SIGNED_ID + self.signature.removeprefix(_SCHEME)
 
 
 def is_secret(given: str, secret: str | None) -> bool:

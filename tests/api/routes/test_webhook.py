@@ -192,10 +192,37 @@ async def test_a_replayed_signature_opens_nothing(service: Service) -> None:
     assert (again.status_code, again.json()["status"]) == (200, "duplicate")
     assert again.json()["signal_id"] == first.json()["signal_id"]
     service.clock.advance(61)
-    assert (await service.post(raw, headers=headers)).status_code == 401
+    late = await service.post(raw, headers=headers)
+    assert (late.status_code, late.json()) == (200, again.json())
     assert len(service.queries.signals().items) == 1
     fresh = await service.post(raw, headers=signed(service, raw))
     assert fresh.status_code == 202
+
+
+async def test_a_signature_replayed_after_a_restart_opens_nothing(tmp_path: Path) -> None:
+    raw = b'{"action":"buy","symbol":"BTCUSDT.P"}'
+    async with running(tmp_path) as service:
+        headers = signed(service, raw)
+        first = await service.post(raw, headers=headers)
+        assert first.status_code == 202
+        await service.until(lambda: service.flow.positions()[0].status == "open")
+        assert (await service.signal(action="close")).status_code == 202
+        await service.until(lambda: service.queries.positions("closed").items)
+    async with running(tmp_path) as service:
+        service.clock.advance(90)
+        again = await service.post(raw, headers=headers)
+        assert again.json() == {"status": "duplicate", "signal_id": first.json()["signal_id"]}
+        assert again.status_code == 200
+        assert not service.orders
+        assert not service.flow.positions()
+
+
+async def test_an_equal_body_signed_anew_is_a_duplicate_for_a_minute(service: Service) -> None:
+    raw = b'{"action":"buy","symbol":"BTCUSDT.P"}'
+    first = await service.post(raw, headers=signed(service, raw))
+    service.clock.advance(30)
+    again = await service.post(raw, headers=signed(service, raw))
+    assert (again.status_code, again.json()["signal_id"]) == (200, first.json()["signal_id"])
 
 
 async def test_a_body_that_states_its_time_keeps_it(service: Service) -> None:
