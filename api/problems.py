@@ -4,6 +4,7 @@ A ``Problem`` is raised wherever a request is found wanting, also by code that k
 but the meaning of a status. What is not a ``Problem`` becomes one here; a traceback never leaves.
 """
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -20,6 +21,9 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 MAX_SHOWN = 60
 """Characters of a sender's own words that an answer repeats."""
+
+MAX_NAMED = 20
+"""Wrong fields that an answer names."""
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed by RFC 9110
 _DETAILS = {
@@ -73,7 +77,28 @@ def too_large(max_bytes: int) -> Problem:
 
 def unprocessable(errors: Sequence[FieldError]) -> Problem:
     """422: readable, but one or more fields are not what they have to be."""
-    return Problem(422, "; ".join(f"{error.field}: {error.remedy}" for error in errors), errors)
+    named = errors[:MAX_NAMED]
+    texts = [f"{error.field}: {error.remedy}" for error in named]
+    if len(errors) > MAX_NAMED:
+        texts.append(f"and {len(errors) - MAX_NAMED} more")
+    return Problem(422, "; ".join(texts), named)
+
+
+def check_count(count: int, most: int, field: str, what: str) -> None:
+    """Refuse more fields than anybody needs, before any of them is looked at.
+
+    Raises:
+        Problem: 422 with one error that names the count.
+    """
+    if count > most:
+        raise wrong_field(field, f"it has {count} {what}; send at most {most}")
+
+
+def unknown_field(name: str, known: Sequence[str]) -> FieldError:
+    """Say that a field is unknown, with a near name if there is one."""
+    near = difflib.get_close_matches(name[:MAX_SHOWN].lower(), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "leave it out"
+    return FieldError(name[:64] or "body", f"{shown(name)} is unknown; {hint}")
 
 
 def wrong_field(field: str, remedy: str) -> Problem:

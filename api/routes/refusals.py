@@ -1,6 +1,7 @@
 """The event log's lines on refused requests: bounded in size and number, without secrets."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.ports import Clock
 NOTED_BURST = 200
 NOTED_PER_SECOND = 5.0
 NOTE_WITHIN_S = 0.9
+MAX_DATA_BYTES = 2048
 _KNOWN_SENDER = (403, 404, 409, 422)
 """Statuses that only a caller with a valid credential meets."""
 
@@ -70,6 +72,26 @@ class Refusals:
             data["skipped_before"], self._skipped = self._skipped, 0
         try:
             async with asyncio.timeout(NOTE_WITHIN_S):
-                await self._flow.record(AppendEvent(kind, actor, self._clock.now_ns(), data))
+                event = AppendEvent(kind, actor, self._clock.now_ns(), _bounded(data))
+                await self._flow.record(event)
         except (Retryable, TimeoutError) as error:
             log.warning("refusal.not_recorded", kind=kind, status=problem.status, error=str(error))
+
+
+def _bounded(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave errors out from the last on, then the end of the body, until the data is small."""
+    data = {**data, "errors": list(data["errors"])}
+    while _size(data) > MAX_DATA_BYTES:
+        if len(data["errors"]) > 1:
+            data["errors"].pop()
+            data["errors_left_out"] = data.get("errors_left_out", 0) + 1
+        elif data.get("body"):
+            data["body"] = data["body"][: len(data["body"]) // 2]
+        else:
+            data["errors"] = []
+            break
+    return data
+
+
+def _size(data: dict[str, Any]) -> int:
+    return len(json.dumps(data))

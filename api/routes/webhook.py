@@ -9,11 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.auth import address_of
-from api.problems import JsonResponse, Problem, too_many
+from api.problems import JsonResponse, Problem, check_count, too_many
 from api.routes.body import read_body
 from api.routes.context import Context, context_of
 from api.runtime import Runtime
-from api.webhook.fields import SECRET, Draft, check_exits, read_draft
+from api.webhook.fields import MAX_FIELDS, SECRET, Draft, check_exits, read_draft
 from api.webhook.read import read_object, write_object
 from api.webhook.redact import hide
 from api.webhook.secret import authenticate, check_signature, is_secret, wrong_secret
@@ -57,6 +57,7 @@ async def _answer(context: Context, request: Request, taken: bytearray) -> Respo
     signed = check_signature(request.headers, raw, secret, now_ns)
     body = read_object(raw)
     authenticate(body, signed, secret, by_path=token is not None)
+    check_count(len(body), MAX_FIELDS, "body", "fields")
     body = _without_secret(body, secret)
     draft = read_draft(body, now_ns)
     instrument, rejection = _instrument(runtime, draft)

@@ -3,7 +3,6 @@
 Every wrong field is found before anything is raised, so that a sender corrects them in one go.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from api.problems import FieldError, shown, unprocessable
+from api.problems import FieldError, shown, unknown_field, unprocessable
 from api.webhook.amounts import MAX_AHEAD_NS, read_moment, read_number
 from api.webhook.read import NumberText
 from engine.model.exits import AtPrice, Disarmed, Limit, Percent
@@ -35,6 +34,7 @@ FIELDS = (
     *("strategy", "time", "comment"),
 )
 MAX_LENGTHS = {"id": 200, "symbol": 64, "venue": 32, "strategy": 100, "comment": 1000}
+MAX_FIELDS = 40
 MAX_LIMIT_PERCENT = Decimal(1000)
 
 T = TypeVar("T")
@@ -140,9 +140,7 @@ class _Reader:
                 if not _is_off(value):
                     self.refuse(name, f"{NOT_BUILT[name]} are not built yet; leave the field out")
             elif name not in FIELDS:
-                near = difflib.get_close_matches(name.lower(), FIELDS, n=1)
-                hint = f"did you mean {near[0]}?" if near else "leave it out"
-                self.refuse(name[:64] or "body", f"{shown(name)} is unknown; {hint}")
+                self.errors.append(unknown_field(name, FIELDS))
 
     def text(self, name: str, *, required: bool = False) -> str | None:
         """Read a text; a number counts as one only for ``id``. Empty is absent."""

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -58,10 +59,14 @@ def test_fields_are_those_allowed() -> None:
         read_fields(b'{"fractoin":1}', ("fraction",))
     with pytest.raises(Problem, match="leave it out"):
         read_fields(b'{"":1}')
+    with pytest.raises(Problem, match="41 fields"):
+        read_fields(json.dumps({str(n): n for n in range(41)}).encode())
 
 
 def test_a_query_has_each_parameter_once_and_empty_is_absent() -> None:
     assert read_query(request(query=b"a=1&b="), ("a", "b")) == {"a": "1"}
+    with pytest.raises(Problem, match="2500 parameters"):
+        read_query(request(query=b"&".join([b"c=1"] * 2500)), ("a", "b"))
     for query in (b"a=1&a=2", b"c=1"):
         with pytest.raises(Problem):
             read_query(request(query=query), ("a", "b"))

@@ -165,6 +165,24 @@ async def test_without_a_configured_secret_every_signal_is_refused(tmp_path: Pat
         assert (await service.post(b"{}", "/webhook/x")).status_code == 401
 
 
+async def test_very_many_fields_are_one_error_and_a_small_line(service: Service) -> None:
+    answer = await service.signal(**{f"k{n}": n for n in range(1200)})
+    assert (answer.status_code, field_of(answer)) == (422, "body")
+    assert "1203 fields" in answer.json()["errors"][0]["remedy"]
+    (event,) = service.events("signal.refused")
+    assert len(json.dumps(event.data)) <= 2048
+
+
+async def test_at_most_twenty_wrong_fields_are_named(service: Service) -> None:
+    answer = await service.signal(**{f"{n}" + "\U0001f600" * 60: n for n in range(30)})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+    assert answer.json()["detail"].endswith("and 10 more")
+    (event,) = service.events("signal.refused")
+    assert len(json.dumps(event.data)) <= 2048
+    assert event.data["errors_left_out"] > 10
+
+
 # Signatures
 
 
