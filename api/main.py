@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from api.app import build_app
 from api.runtime import Runtime
 from api.wiring import PAPER_QUOTES, guard_config, venue_rules, venue_urls
+from engine.connections import bounded
 from engine.core.guardian import Guardian
 from engine.flow import Flow
 from engine.model.errors import Misconfigured, Retryable
@@ -29,7 +30,7 @@ from engine.model.ids import ID_BYTES, encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.ticks import Tick
 from engine.ports import Broker, Clock, Feed, TickSink
-from engine.serving import EmbeddedServer
+from engine.serving import LISTEN_BACKLOG, EmbeddedServer
 from engine.settings import Settings
 from engine.simulator.paper import PaperBroker
 from engine.simulator.paper_store import PaperStore
@@ -44,7 +45,6 @@ REST_TIMEOUT_S = 20.0
 # feed's connection that does not answer any more is given up after 3 s (``LinkTimings``).
 ANSWERS_S = 1
 SERVER_STOP_S = ANSWERS_S + 0.5
-LISTEN_BACKLOG = 2048
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +196,8 @@ async def serve(
 def _server(parts: Parts) -> EmbeddedServer:
     config = uvicorn.Config(
         build_app(parts.runtime),
+        http=bounded(),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -13,6 +13,7 @@ from api.main import serve
 from api.secrets import ADMIN_KEY_NAME, FirstStart, ensure_secrets
 from engine import logs
 from engine.clock import SystemClock
+from engine.connections import raise_descriptors
 from engine.model.errors import TickguardError
 from engine.settings import Settings
 from storage.keys import ApiKeys
@@ -27,6 +28,7 @@ def run(json: Json = False) -> None:
 
     Example: tickguard run
     """
+    raise_descriptors()
     settings = load_settings()
     redactor = logs.configure(settings.secret_values())
     logs.catch_uncaught()

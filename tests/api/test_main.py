@@ -154,7 +154,7 @@ async def test_the_guard_sees_a_price_before_the_account(
         assert parts.brokers.keys() == parts.feeds.keys() == {"bybit", "binance"}
         instrument = InstrumentId("bybit", Market.SPOT, "BTCUSDT")
         tick = TradeTick(instrument, 1.0, 0, 0, 0)
-        main._guard_then_account(parts.flow, parts.brokers["bybit"])(tick)
+        main.guard_then_account(parts.flow, parts.brokers["bybit"])(tick)
     assert seen == ["guard", "account"]
 
 
