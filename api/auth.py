@@ -43,11 +43,14 @@ class _Cached(Struct, frozen=True):
 class Gate:
     """Lets requests through whose key has the scope that the route asks for."""
 
-    def __init__(self, keys: ApiKeys, reader: Reader, clock: Clock, *, required: bool) -> None:
+    def __init__(
+        self, keys: ApiKeys, reader: Reader, clock: Clock, *, required: bool, own_host: str
+    ) -> None:
         self._keys = keys
         self._reader = reader
         self._clock = clock
         self._required = required
+        self._own_host = own_host.lower()
         self._cache: dict[bytes, _Cached] = {}
         self._wrong = Throttle(clock, WRONG_KEYS_BURST, WRONG_KEYS_PER_SECOND)
 
@@ -60,7 +63,7 @@ class Gate:
             Retryable: the keys cannot be read now.
         """
         if not self._required:
-            _check_own_site(request)
+            _check_own_site(request, self._own_host)
             return Caller(_ANYONE, Scope.ADMIN)
         key = _given_key(request)
         scope = await self._scope_of(key)
@@ -107,26 +110,41 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def _check_own_site(request: Request) -> None:
+def _check_own_site(request: Request, own_host: str) -> None:
     """Without keys, keep out what a foreign web page makes the owner's browser send.
 
-    That is a request of another origin, or one whose host name was pointed at this machine (a
-    name with a dot that is no loopback address).
+    That is a request of another origin, or one whose host name is not one of this machine: a
+    foreign name may have been pointed at it.
     """
     host = request.headers.get("Host", "")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         raise _foreign("Origin", "call the API from its own page, or with API_KEYS_REQUIRED=True")
-    name = urlsplit(f"//{host}").hostname or ""
-    if "." in name.rstrip(".") and not _is_loopback(name):
+    name = _host_name(host)
+    if name != own_host and not _is_loopback(name):
         raise _foreign("Host", "call the API by 127.0.0.1 or localhost, or turn keys on")
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
+
+
+def _host_name(host: str) -> str:
+    """Return the lower-case name in a Host header; empty if it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
 
 
 def _is_loopback(name: str) -> bool:
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
-        return name.endswith(".localhost")
+        return False
 
 
 def _foreign(field: str, remedy: str) -> Problem:

@@ -35,6 +35,7 @@ from storage.recovery import BotState, read_balances, read_bot_state
 from storage.tables import EVENTS, ORDERS, POSITIONS, SIGNALS, TRADES
 
 MAX_LIMIT = 1000
+_INTEGER_END = 2**63
 
 T = TypeVar("T")
 Where = ColumnElement[bool]
@@ -74,6 +75,18 @@ class _List(NamedTuple, Generic[T]):
     build: Callable[[RowMapping], T]
 
 
+def read_stored_int(text: str) -> int:
+    """Read a whole number that a column can hold.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = int(text)
+    if not -_INTEGER_END <= number < _INTEGER_END:
+        raise ValueError("no column holds a number so large")
+    return number
+
+
 def _trade(row: RowMapping) -> Trade:
     return Trade(row["id"], row["position_id"], rows.fill_struct(row))
 
@@ -84,8 +97,8 @@ def _event(row: RowMapping) -> LoggedEvent:
 
 _POSITIONS = _List(POSITIONS.c.created_at, POSITIONS.c.id, str, rows.position_struct)
 _SIGNALS = _List(SIGNALS.c.received_at, SIGNALS.c.id, str, rows.signal_record)
-_ORDERS = _List(ORDERS.c.created_at, ORDERS.c.id, int, rows.order_struct)
-_TRADES = _List(TRADES.c.time, TRADES.c.id, int, _trade)
+_ORDERS = _List(ORDERS.c.created_at, ORDERS.c.id, read_stored_int, rows.order_struct)
+_TRADES = _List(TRADES.c.time, TRADES.c.id, read_stored_int, _trade)
 
 
 class Queries:
@@ -289,6 +302,6 @@ def _read_cursor(kind: _List[Any], cursor: str) -> tuple[int, Any]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at_ns, key = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ")
-        return int(at_ns), kind.read_key(key)
+        return read_stored_int(at_ns), kind.read_key(key)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"cursor {cursor!r} is not a next_cursor of this list") from error

@@ -39,14 +39,14 @@ def build_context(runtime: Runtime) -> Context:
     """Wire the HTTP layer's own parts."""
     reader, queries = Reader(), Queries(runtime.engine)
     keys = ApiKeys(runtime.engine, runtime.clock)
-    required = runtime.settings.api_keys_required
+    required, own_host = runtime.settings.api_keys_required, runtime.settings.api_host
     secret = runtime.settings.webhook_secret
     hidden = [secret.get_secret_value()] if secret is not None else []
     return Context(
         runtime=runtime,
         queries=queries,
         reader=reader,
-        gate=Gate(keys, reader, runtime.clock, required=required),
+        gate=Gate(keys, reader, runtime.clock, required=required, own_host=own_host),
         inbox=Inbox(runtime.flow, queries, reader, runtime.random_id),
         refusals=Refusals(runtime.flow, runtime.clock, hidden),
         idempotency=Idempotency(),

@@ -21,6 +21,7 @@ from engine.model.errors import Retryable
 from engine.model.events import CloseRequested
 from engine.model.money import ONE, ZERO
 from engine.model.position import ACTIVE, Position, PositionStatus
+from storage.queries import read_stored_int
 from storage.tables import Scope
 
 ANSWER_WITHIN_S = 0.9
@@ -78,7 +79,7 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at_ns, position_id = base64.urlsafe_b64decode(padded).decode().split(" ")
-        return int(at_ns), position_id
+        return read_stored_int(at_ns), position_id
     except (binascii.Error, ValueError):
         raise _wrong_cursor() from None
 

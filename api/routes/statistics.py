@@ -22,6 +22,7 @@ from storage.queries import Queries
 from storage.tables import Scope
 
 DEFAULT_QUOTE = "USDT"
+_YEARS = range(1971, 2201)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -51,10 +52,17 @@ def _read_time(name: str, text: str | None, zone: tzinfo) -> int | None:
         return None
     try:
         if _DAY.fullmatch(text):
-            return from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone))
+            return _midnight(text, zone)
         return read_moment(text)
     except ValueError as error:
         raise wrong_field(name, f"{error}, or a day as 2026-01-31") from None
+
+
+def _midnight(text: str, zone: tzinfo) -> int:
+    day = datetime.fromisoformat(text)
+    if day.year not in _YEARS:
+        raise ValueError(f"give a year from {_YEARS[0]} to {_YEARS[-1]}")
+    return from_datetime(day.replace(tzinfo=zone))
 
 
 def _summarise(

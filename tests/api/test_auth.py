@@ -105,18 +105,26 @@ async def test_without_keys_everybody_on_this_machine_may(tmp_path: Path) -> Non
     [
         ({"Origin": "http://127.0.0.1:8080"}, 200),
         ({"Host": "localhost:8080", "Origin": "http://localhost:8080"}, 200),
-        ({"Host": "tickguard.localhost"}, 200),
+        ({"Host": "LOCALHOST."}, 200),
+        ({"Host": "127.1.2.3:8080"}, 200),
+        ({"Host": "mybox:8080"}, 200),
         ({"Host": "[::1]:8080"}, 200),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Host": "evil.example"}, 403),
         ({"Host": "192.0.2.1"}, 403),
+        ({"Host": "evil", "Origin": "http://evil"}, 403),
+        ({"Host": "evil"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "["}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Origin": "http://[bad"}, 403),
     ],
 )
 async def test_without_keys_a_foreign_web_page_may_not(
     tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
-    async with running(tmp_path, api_keys_required=False) as service:
+    async with running(tmp_path, api_keys_required=False, api_host="mybox") as service:
         answer = await service.call("POST", "/bot/stop", headers=headers)
         assert answer.status_code == status
         assert service.flow.accepting is (status == 403)

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from tests.api.service import ETH, Service
@@ -37,6 +39,21 @@ async def test_lists_are_paged(service: Service, path: str) -> None:
     rest = (await service.call("GET", f"{path}?cursor={first['next_cursor']}", key)).json()
     assert len(first["items"]) == 1
     assert first["items"][0]["id"] not in [item["id"] for item in rest["items"]]
+    for text in (b"9" * 32 + b" x", b"9" * 32 + b" 1", b"1 " + b"9" * 32, b"-" + b"9" * 20 + b" 1"):
+        cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
+        wrong = await service.call("GET", f"{path}?cursor={cursor}", key)
+        if path == "/signals" and text.startswith(b"1 "):
+            assert wrong.status_code == 200
+        else:
+            assert wrong.status_code == 422
+            assert wrong.json()["errors"][0]["field"] == "cursor"
     wrong = await service.call("GET", f"{path}?cursor=zzz", key)
     assert wrong.status_code == 422
-    assert wrong.json()["errors"][0]["field"] == "cursor"
+
+
+@pytest.mark.parametrize("status", ["all", "active"])
+async def test_a_huge_cursor_of_positions_is_no_crash(service: Service, status: str) -> None:
+    cursor = base64.urlsafe_b64encode(b"9" * 32 + b" x").decode().rstrip("=")
+    answer = await service.call("GET", f"/positions?status={status}&cursor={cursor}", service.key())
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "cursor"

@@ -84,6 +84,15 @@ async def test_off_paper_the_equity_is_reckoned_back_from_the_balances(tmp_path:
         )
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1970-12-31", "9999-12-31"])
+async def test_a_day_that_no_clock_reaches_is_refused(tmp_path: Path, day: str) -> None:
+    async with running(tmp_path, timezone="Asia/Tokyo") as service:
+        for name in ("from", "to"):
+            answer = await service.call("GET", f"/statistics?{name}={day}", service.key())
+            assert answer.status_code == 422
+            assert [error["field"] for error in answer.json()["errors"]] == [name]
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
