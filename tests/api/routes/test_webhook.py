@@ -173,6 +173,19 @@ async def test_very_many_fields_are_one_error_and_a_small_line(service: Service)
     assert len(json.dumps(event.data)) <= 2048
 
 
+@pytest.mark.parametrize("hidden", [SECRET.upper(), "tg_" + "Ab-_9" * 8 + "xyz"])
+async def test_no_secret_comes_into_the_event_log(service: Service, hidden: str) -> None:
+    long = "x" * 35 + hidden
+    for fields in ({long: 1}, {"action": long}, {"symbol": "KRAKEN" + hidden}, {"comment": [long]}):
+        assert (await service.signal(**fields)).status_code == 422
+    twice = f'{{"{long}":1,"{long}":2}}'
+    assert (await service.post(twice)).status_code == 400
+    events = service.events("signal.refused")
+    assert len(events) == 5
+    for event in events:
+        assert hidden[:12].lower() not in json.dumps(event.data).lower()
+
+
 async def test_at_most_twenty_wrong_fields_are_named(service: Service) -> None:
     answer = await service.signal(**{f"{n}" + "\U0001f600" * 60: n for n in range(30)})
     assert answer.status_code == 422
