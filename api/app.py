@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem, internal_problem, on_problem, problem_response
+from api.problems import FieldError, Problem, internal_problem, on_problem, problem_response
 from api.routes.bot import bot_routes
 from api.routes.context import build_context
 from api.routes.lists import list_routes
@@ -72,7 +72,11 @@ class Surround:
         began_ns = self._runtime.clock.monotonic_ns()
         answer = _Answer(send, request_id)
         try:
-            await self._app(scope, receive, answer.send)
+            if _has_two_lengths(scope):
+                response = problem_response(_two_lengths(), request_id)
+                await response(scope, receive, answer.send)
+            else:
+                await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             log.info("http.gone", request_id=request_id, route=_route(scope))
         except Exception:
@@ -90,6 +94,18 @@ class Surround:
             duration_ms=round(took_ms, 3),
             address=scope["client"][0] if scope.get("client") else None,
         )
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    names = {name.lower() for name, _ in scope["headers"]}
+    return names >= {b"content-length", b"transfer-encoding"}
+
+
+def _two_lengths() -> Problem:
+    """400: a proxy could see another end of the body than we do, and so another next request."""
+    error = FieldError("Content-Length", "send it or Transfer-Encoding, not both")
+    detail = "The request says twice how long it is."
+    return Problem(400, detail, [error], {"Connection": "close"})
 
 
 class _Answer:

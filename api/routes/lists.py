@@ -63,6 +63,6 @@ def read_limit(query: Mapping[str, str]) -> int:
 async def list_balances(request: Request, _caller: Caller) -> Response:
     """``GET /balances``, all on one page: there are few."""
     context = context_of(request)
-    read_query(request, _PAGED)
+    read_limit(read_query(request, _PAGED))
     found = await context.reader(context.queries.balances)
     return JsonResponse(list_json(found, balance_json, None))

@@ -108,9 +108,8 @@ def _instrument(runtime: Runtime, draft: Draft) -> tuple[Instrument, str | None]
         near = runtime.catalog.near(wanted.venue, wanted.market, wanted.symbol)
         raise unknown_symbol(wanted, near)
     where = f"{wanted.venue} {wanted.market}"
-    return _placeholder(
-        wanted
-    ), f"instrument_list_unavailable: {where} was not read yet; send later"
+    reason = f"{where} was not read yet; send the signal later, with a new id"
+    return _placeholder(wanted), f"instrument_list_unavailable: {reason}"
 
 
 def _placeholder(instrument: InstrumentId) -> Instrument:

@@ -138,7 +138,7 @@ class _Reader:
         for name, value in self._body.items():
             if name in NOT_BUILT:
                 if not _is_off(value):
-                    self.refuse(name, f"{NOT_BUILT[name]} are not built yet; leave the field out")
+                    self.refuse(name, f"not built yet: {NOT_BUILT[name]}; leave the field out")
             elif name not in FIELDS:
                 self.errors.append(unknown_field(name, FIELDS))
 

@@ -5,6 +5,7 @@ Numbers stay the text they were written as, so nothing is rounded and no size of
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def _decode(raw: bytes) -> str:
+    if raw.startswith(BOM_UTF8):
+        remedy = "it begins with an invisible byte order mark; save it as UTF-8 without BOM"
+        raise malformed("body", remedy)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

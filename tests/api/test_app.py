@@ -157,3 +157,12 @@ async def test_websockets_are_refused(service: Service) -> None:
     scope = {"type": "websocket", "path": "/webhook", "headers": [], "query_string": b""}
     await service.app(scope, connect, send)
     assert sent == ["websocket.close"]
+
+
+async def test_two_lengths_of_one_body_end_the_connection(service: Service) -> None:
+    headers = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+    answer = await service.post(b"{}", headers=headers)
+    assert answer.status_code == 400
+    assert answer.headers["Connection"] == "close"
+    assert [error["field"] for error in answer.json()["errors"]] == ["Content-Length"]
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"]

@@ -19,6 +19,13 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("path", SHAPES)
+async def test_a_wrong_limit_is_named(service: Service, path: str) -> None:
+    answer = await service.call("GET", f"{path}?limit=zzz", service.key())
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "limit"
+
+
+@pytest.mark.parametrize("path", SHAPES)
 async def test_lists_have_the_contracts_shape(service: Service, path: str) -> None:
     await service.opened()
     await service.until(lambda: service.queries.trades().items)

@@ -92,6 +92,7 @@ async def test_bad_input_is_refused_noted_and_harmless(
     ("raw", "status", "field"),
     [
         (b"", 400, "body"),
+        (b"\xef\xbb\xbf{}", 400, "body"),
         (b"not json", 400, "body"),
         (b'{"secret":"' + SECRET.encode() + b'","action":"bu', 400, "body"),
         (b'{"secret":"' + SECRET.encode() + b'","price":NaN}', 400, "price"),
@@ -276,6 +277,7 @@ async def test_a_missing_instrument_list_is_a_recorded_outcome(tmp_path: Path) -
         assert record is not None
         assert record.outcome == "rejected"
         assert (record.reason or "").startswith("instrument_list_unavailable")
+        assert (record.reason or "").endswith("with a new id")
         assert service.events("signal.rejected")
         assert not service.orders
 

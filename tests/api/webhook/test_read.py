@@ -34,7 +34,7 @@ def nested(levels: int) -> bytes:
         (b'{"qty":01}', "body", "valid JSON"),
         (b'{"comment":"a\nb"}', "body", "valid JSON"),
         (b"\xff\xfe", "body", "byte 0"),
-        (b"\xef\xbb\xbf{}", "body", "valid JSON"),
+        (b"\xef\xbb\xbf{}", "body", "without BOM"),
         (b"[]", "body", "one JSON object"),
         (b'"buy"', "body", "one JSON object"),
         (b"17", "body", "one JSON object"),
@@ -124,3 +124,9 @@ def test_any_json_is_an_object_or_a_problem(value: Any) -> None:
     found = attempt(lambda: read_object(raw))
     if not isinstance(found, Problem):
         assert read_object(write_object(found).encode()) == found
+
+
+def test_a_byte_order_mark_is_named_in_plain_words() -> None:
+    with pytest.raises(Problem) as caught:
+        read_object(b"\xef\xbb\xbf{}")
+    assert "UTF-8 without BOM" in caught.value.errors[0].remedy
