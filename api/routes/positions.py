@@ -19,12 +19,15 @@ from api.schemas import list_json, position_json
 from api.webhook.amounts import read_number
 from engine.model.errors import Retryable
 from engine.model.events import CloseRequested
-from engine.model.money import ONE, ZERO
+from engine.model.instrument import Instrument, Market
+from engine.model.money import ONE, ZERO, ceil_to_step, plain
 from engine.model.position import ACTIVE, Position, PositionStatus
 from storage.queries import read_stored_int
 from storage.tables import Scope
 
 ANSWER_WITHIN_S = 0.9
+_CLOSABLE = ACTIVE - {PositionStatus.CLOSING}
+_FRACTION_STEP = Decimal("0.0001")
 _STATUSES = ("active", "all", *PositionStatus)
 
 
@@ -105,18 +108,58 @@ async def _find(context: Context, request: Request) -> Position:
 
 
 async def close_position(request: Request, caller: Caller) -> Response:
-    """``POST /positions/{id}/close``: 202 when something was set going, else 200, unchanged."""
+    """``POST /positions/{id}/close``: 202 when something was set going, else 200, unchanged.
+
+    A part that no order can be made of is a 409.
+    """
     context, raw = context_of(request), await read_body(request)
 
     async def act() -> Response:
         fraction = _read_fraction(raw)
-        position = await _find(context, request)
-        if not position.is_active or position.status is PositionStatus.CLOSING:
-            return JsonResponse(position_json(position))
+        position = context.runtime.flow.position(request.path_params["id"])
+        if position is None or position.status not in _CLOSABLE:
+            return JsonResponse(position_json(position or await _find(context, request)))
         await _close(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
-        return JsonResponse(position_json(await _find(context, request)), 202)
+        after = await _find(context, request)
+        if _is_under_way(context, position, after):
+            return JsonResponse(position_json(after), 202)
+        if fraction < ONE:
+            raise _unmakeable(context, position, fraction)
+        return JsonResponse(position_json(after))
 
     return await context.idempotency.once(request, caller, raw, act)
+
+
+def _is_under_way(context: Context, before: Position, after: Position) -> bool:
+    """Tell whether a close was set going, or will be once the position's orders are known."""
+    changed = (before.status, before.exit_generation) != (after.status, after.exit_generation)
+    return changed or f"resolving: position {before.id}" in context.runtime.flow.problems()
+
+
+def _unmakeable(context: Context, position: Position, fraction: Decimal) -> Problem:
+    """409: say why nothing was sent for a part, and what would be."""
+    instrument, held = position.instrument, position.closable
+    price = context.runtime.flow.price(instrument.id)
+    smallest = smallest_part(instrument, price)
+    if instrument.floor_qty(held * fraction) >= smallest:
+        why, remedy = "other orders close parts of it", "wait for those, or close whole"
+    else:
+        part = plain(held * fraction)
+        why = f"{part} {instrument.base} of {plain(held)} is less than the venue sells"
+        least = ceil_to_step(smallest / held, _FRACTION_STEP) if held else ONE
+        remedy = 'close whole, with "1" or no fraction'
+        if least < ONE:
+            remedy = f'give at least "{plain(least)}", or {remedy}'
+    return Problem(409, f"Nothing was closed: {why}.", [FieldError("fraction", remedy)])
+
+
+def smallest_part(instrument: Instrument, price: Decimal | None) -> Decimal:
+    """Return the least quantity that can be closed; reduce-only is exempt from minimums."""
+    if instrument.id.market is Market.LINEAR:
+        return instrument.qty_step
+    by_value = instrument.min_notional / price if price else ZERO
+    least = max(instrument.min_qty, by_value, instrument.qty_step)
+    return ceil_to_step(least, instrument.qty_step)
 
 
 def _now(context: Context) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from engine.model.errors import Retryable
 from engine.model.events import BotSwitched
+from engine.model.instrument import InstrumentId
 from storage.tables import Scope
 from tests.api.service import BINANCE_BTC, BTC, BTC_SPOT, ETH, Service
 
@@ -129,6 +130,41 @@ async def test_half_can_be_closed(service: Service) -> None:
     position = service.flow.positions()[0]
     assert position.status == "open"
     assert abs(position.qty_open - held / 2) <= Decimal("0.001")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "fraction", "least"),
+    [
+        (BTC, {"qty": "0.1"}, "0.009", "0.01"),
+        (BTC, {"qty": "0.1"}, "0.0001", "0.01"),
+        (BTC_SPOT, {"quote_qty": "100"}, "0.01", "0.05"),
+    ],
+)
+async def test_a_part_too_small_is_a_409_that_names_the_smallest(
+    service: Service, name: InstrumentId, fields: dict[str, str], fraction: str, least: str
+) -> None:
+    position_id, key = await service.opened(name, **fields), service.key()
+    path = f"/positions/{position_id}/close"
+    answer = await service.call("POST", path, key, json={"fraction": fraction})
+    assert answer.status_code == 409
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "fraction"
+    given = error["remedy"].split('"')[1]
+    assert abs(Decimal(given) - Decimal(least)) < Decimal("0.002")
+    assert len(service.orders) == 1
+    again = await service.call("POST", path, key, json={"fraction": given})
+    assert again.status_code == 202
+    assert len(service.orders) == 2
+
+
+async def test_what_cannot_be_halved_is_to_be_closed_whole(service: Service) -> None:
+    service.set_price(BTC, 20_000.0)
+    position_id, key = await service.opened(qty="0.001"), service.key()
+    path = f"/positions/{position_id}/close"
+    answer = await service.call("POST", path, key, json={"fraction": "0.5"})
+    assert answer.status_code == 409
+    assert answer.json()["errors"][0]["remedy"].startswith("close whole")
+    assert (await service.call("POST", path, key)).status_code == 202
 
 
 @pytest.mark.parametrize(
