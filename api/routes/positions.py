@@ -120,20 +120,26 @@ async def close_position(request: Request, caller: Caller) -> Response:
         if position is None or position.status not in _CLOSABLE:
             return JsonResponse(position_json(position or await _find(context, request)))
         await _close(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
-        after = await _find(context, request)
-        if _is_under_way(context, position, after):
-            return JsonResponse(position_json(after), 202)
+        if _is_under_way(context, position):
+            return JsonResponse(position_json(await _find(context, request)), 202)
         if fraction < ONE:
             raise _unmakeable(context, position, fraction)
-        return JsonResponse(position_json(after))
+        return JsonResponse(position_json(position))
 
     return await context.idempotency.once(request, caller, raw, act)
 
 
-def _is_under_way(context: Context, before: Position, after: Position) -> bool:
-    """Tell whether a close was set going, or will be once the position's orders are known."""
+def _is_under_way(context: Context, before: Position) -> bool:
+    """Tell whether a close was set going, or will be once the position's orders are known.
+
+    A position that the flow no longer holds is closed already, whatever the ledger still says.
+    """
+    flow = context.runtime.flow
+    after = flow.position(before.id)
+    if after is None:
+        return True
     changed = (before.status, before.exit_generation) != (after.status, after.exit_generation)
-    return changed or f"resolving: position {before.id}" in context.runtime.flow.problems()
+    return changed or f"resolving: position {before.id}" in flow.problems()
 
 
 def _unmakeable(context: Context, position: Position, fraction: Decimal) -> Problem:
