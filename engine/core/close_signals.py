@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from engine.core.admission import side_of
 from engine.core.closing import close, remaining
 from engine.core.outcomes import settle, settle_close_signal
 from engine.core.state import Cause, State, Wish
@@ -30,7 +31,7 @@ def close_by_signal(state: State, signal: Signal) -> None:
     before_ns = state.last_close_ns.get(instrument, 0)
     state.last_close_ns[instrument] = max(signal.effective_sent_ns, before_ns)
     drop_superseded(state, signal)
-    meant = [p for p in state.active_on(instrument) if _is_meant(p, signal)]
+    meant = [p for p in state.active_on(instrument) if _is_meant(p.side, p.strategy, signal)]
     targets = [p for p in meant if sent_ns is None or p.created_at_ns <= sent_ns]
     if not targets:
         _nothing_to_close(state, signal, too_late=bool(meant))
@@ -70,11 +71,7 @@ def _part_of(
     return None
 
 
-def _is_meant(position: Position, signal: Signal) -> bool:
-    return _is_meant_by(position.side, position.strategy, signal)
-
-
-def _is_meant_by(side: Side, strategy: str | None, signal: Signal) -> bool:
+def _is_meant(side: Side, strategy: str | None, signal: Signal) -> bool:
     if signal.action is Action.CLOSE:
         return signal.strategy is None or signal.strategy == strategy
     return side is (Side.LONG if signal.action is Action.SELL else Side.SHORT)
@@ -84,9 +81,8 @@ def drop_superseded(state: State, signal: Signal) -> None:
     """Drop the entries that a closing or opposite signal finds waiting for their first price."""
     for entry in waiting_on(state, signal.instrument.id):
         other = entry.signal
-        side = Side.LONG if other.action is Action.BUY else Side.SHORT
         before = signal.sent_at_ns is None or other.effective_sent_ns <= signal.sent_at_ns
-        if before and _is_meant_by(side, other.strategy, signal):
+        if before and _is_meant(side_of(other), other.strategy, signal):
             drop_waiting(state, entry, "superseded: a close came before its first price")
 
 

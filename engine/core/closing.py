@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from engine.core.asking import LONGEST_ASK_NS, ask_in
 from engine.core.outcomes import reject_close_signal, settle_close_signal
-from engine.core.state import Cause, Retry, State, Trigger, Wish
+from engine.core.state import GUARD, Cause, Retry, State, Trigger, Wish
 from engine.model.effects import SubmitOrder
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
@@ -167,16 +167,8 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
     if instrument.max_market_qty is not None:
         qty = min(qty, instrument.floor_qty(instrument.max_market_qty))
     generation = position.exit_generation + 1
-    order = Order(
-        client_order_id=client_order_id(position.id, Purpose.EXIT, generation),
-        position_id=position.id,
-        instrument=instrument,
-        side=position.exit_side,
-        purpose=Purpose.EXIT,
-        generation=generation,
-        qty=qty,
-        reduce_only=instrument.id.market is Market.LINEAR,
-        created_at_ns=state.at_ns,
+    order = replace(
+        exit_order(position, generation, qty, state.at_ns),
         actor=cause.actor,
         reason=cause.reason,
         trigger_price=cause.trigger.price if cause.trigger else None,
@@ -193,6 +185,22 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
         position_id=position.id,
         client_order_id=order.client_order_id,
         reason=str(cause.reason),
+    )
+
+
+def exit_order(position: Position, generation: int, qty: Decimal, at_ns: int) -> Order:
+    """An exit order of a position, by the guard and without a reason yet."""
+    return Order(
+        client_order_id=client_order_id(position.id, Purpose.EXIT, generation),
+        position_id=position.id,
+        instrument=position.instrument,
+        side=position.exit_side,
+        purpose=Purpose.EXIT,
+        generation=generation,
+        qty=qty,
+        reduce_only=position.instrument.id.market is Market.LINEAR,
+        created_at_ns=at_ns,
+        actor=GUARD,
     )
 
 

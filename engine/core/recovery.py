@@ -20,16 +20,16 @@ from engine.core.closing import (
     close,
     continue_closing,
     disarm,
+    exit_order,
 )
 from engine.core.entries import enter
 from engine.core.orders import guard_of
 from engine.core.outcomes import settle_close_signal
 from engine.core.resend import resend_or_drop
-from engine.core.state import GUARD, Resolving, State
+from engine.core.state import Resolving, State
 from engine.model.events import OrderLookedUp, Started
 from engine.model.exits import ExitReason
-from engine.model.ids import Purpose, client_order_id
-from engine.model.instrument import Market
+from engine.model.ids import Purpose
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 from engine.model.position import GuardStatus, Position, PositionStatus
@@ -94,18 +94,7 @@ def _ask_ahead(state: State, position: Position, last: int) -> None:
 
 def possible_exit(position: Position, generation: int) -> Order:
     """The exit order that may exist under a derived id although the ledger has no row of it."""
-    return Order(
-        client_order_id=client_order_id(position.id, Purpose.EXIT, generation),
-        position_id=position.id,
-        instrument=position.instrument,
-        side=position.exit_side,
-        purpose=Purpose.EXIT,
-        generation=generation,
-        qty=position.closable,
-        reduce_only=position.instrument.id.market is Market.LINEAR,
-        created_at_ns=position.created_at_ns,
-        actor=GUARD,
-    )
+    return exit_order(position, generation, position.closable, position.created_at_ns)
 
 
 def _ask_known(state: State, order: Order) -> None:

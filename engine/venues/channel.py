@@ -127,6 +127,15 @@ class Channel:
             self.drop("crossed_book")
 
 
+def funding_rate(text: str) -> float | None:
+    """Read a funding rate, a fraction; None where a contract pays none and the text is empty."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if -INFINITY < value < INFINITY else None
+
+
 def conflate(prices: Sequence[float]) -> list[int]:
     """Choose which trades of a long frame the book has to see; returns rising indices.
 

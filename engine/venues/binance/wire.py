@@ -13,7 +13,7 @@ from msgspec import Struct
 from engine.model.instrument import InstrumentId
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.ports import TickSink
-from engine.venues.channel import INFINITY, Channel, Counters
+from engine.venues.channel import INFINITY, Channel, Counters, funding_rate
 from engine.venues.dialect import Control, ControlKind
 
 OPENING = b'{"stream":"'
@@ -183,16 +183,7 @@ class Marks(Channel):
         if not 0.0 < row.p < INFINITY:
             self.drop("not_a_price")
             return
-        self._sink(MarkTick(self.instrument, row.p, _rate(row.r), row.T, row.E, received_ns))
-
-
-def _rate(text: str) -> float | None:
-    # Empty for contracts that pay no funding.
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if -INFINITY < value < INFINITY else None
+        self._sink(MarkTick(self.instrument, row.p, funding_rate(row.r), row.T, row.E, received_ns))
 
 
 class ChannelType(Protocol):

@@ -11,7 +11,14 @@ from msgspec import Struct
 from engine.model.instrument import InstrumentId, Market
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.ports import TickSink
-from engine.venues.channel import INFINITY, MAX_CONFLATED, Channel, Counters, conflate
+from engine.venues.channel import (
+    INFINITY,
+    MAX_CONFLATED,
+    Channel,
+    Counters,
+    conflate,
+    funding_rate,
+)
 from engine.venues.dialect import Control, ControlKind
 
 OPENING = b'{"topic":"'
@@ -212,19 +219,11 @@ class Tickers(Channel):
         # Both are "" for a contract that is not funded yet; that must not cost us its mark price.
         if row.fundingRate is not None and row.fundingRate != self._funding_text:
             self._funding_text = row.fundingRate
-            self._funding_rate = _rate(row.fundingRate)
+            self._funding_rate = funding_rate(row.fundingRate)
         if row.nextFundingTime is not None:
             self._next_funding_ms = (
                 int(row.nextFundingTime) if row.nextFundingTime.isdecimal() else 0
             )
-
-
-def _rate(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if -INFINITY < value < INFINITY else None
 
 
 class BybitDialect:
