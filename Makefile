@@ -5,6 +5,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.bootstrapped
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.bootstrapped
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 
 ARGS ?=
@@ -12,7 +14,7 @@ ARGS ?=
 MAKEOVERRIDES :=
 unexport ARGS MAKEFLAGS MFLAGS
 
-.PHONY: demo test run lint bench simulate prove lock clean
+.PHONY: demo test run lint bench peers simulate prove lock clean
 
 demo run bench simulate: $(STAMP)
 	@exec $(BIN)/tickguard $@ $(ARGS)
@@ -36,14 +38,21 @@ lint: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Whom the benches compare with. Without them the benches say "not installed".
+peers: $(PEERS_STAMP)
+
 # Pins stay unless asked otherwise: make lock ARGS=--upgrade
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) --output-file
+
 lock: $(STAMP)
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--extra dev --no-header --no-emit-index-url --no-emit-find-links $(ARGS) \
-		--output-file requirements.lock pyproject.toml
+	@$(COMPILE) requirements.lock --extra dev pyproject.toml
+	@$(COMPILE) bench/peers/requirements.lock bench/peers/requirements.in
+	@$(COMPILE) bench/peers/cryptofeed.lock --constraint bench/peers/requirements.lock \
+		bench/peers/cryptofeed.in
 
 clean:
-	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info .coverage .coverage.* htmlcov \
+	@rm -rf $(VENV) $(VENV).lock $(PEERS) $(PEERS).lock build dist *.egg-info .coverage .coverage.* htmlcov \
 		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -51,29 +60,43 @@ clean:
 # time of the start, so an edit made while pip runs bootstraps again. An environment whose
 # interpreter or pip is broken is built anew. The lock is a link to the builder's process id: of two
 # makes at a time one waits, and then finds the work done; the lock of a dead builder is taken over.
-$(STAMP): requirements.lock pyproject.toml
-	@{ set -eu; \
-	[ -w . ] || { echo "Tickguard builds its environment in $(CURDIR): make that writable."; exit 1; }; \
-	until ln -s $$$$ $(VENV).lock 2>/dev/null; do \
-		kill -0 "$$(readlink $(VENV).lock)" 2>/dev/null || rm -f $(VENV).lock; sleep 1; \
+# $(1) is the environment's directory, $(2) the shell commands that fill it; $$pip installs into it.
+define bootstrap
+@{ set -eu; \
+[ -w . ] || { echo "Tickguard builds its environment in $(CURDIR): make that writable."; exit 1; }; \
+until ln -s $$$$ $(1).lock 2>/dev/null; do \
+	kill -0 "$$(readlink $(1).lock)" 2>/dev/null || rm -f $(1).lock; sleep 1; \
+done; \
+trap 'rm -f $(1).lock' EXIT; \
+stale=; for file in $^; do [ $@ -nt $$file ] || stale=yes; done; \
+[ -n "$$stale" ] || exit 0; \
+rm -f $@; \
+if ! $(1)/bin/python -c 'import pip' 2>/dev/null; then \
+	found=; for python in $(PYTHONS); do \
+		if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+			2>/dev/null; then found=$$python; break; fi; \
 	done; \
-	trap 'rm -f $(VENV).lock' EXIT; \
-	if [ $(STAMP) -nt requirements.lock ] && [ $(STAMP) -nt pyproject.toml ]; then exit 0; fi; \
-	rm -f $(STAMP); \
-	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
-		found=; for python in $(PYTHONS); do \
-			if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
-				2>/dev/null; then found=$$python; break; fi; \
-		done; \
-		if [ -z "$$found" ]; then \
-			echo "Tickguard needs Python 3.11 or newer with the venv module; tried: $(PYTHONS)."; \
-			echo "Install one (on Debian and Ubuntu also python3-venv), or name it: make PYTHON=/path/to/python"; \
-			exit 1; \
-		fi; \
-		echo "Building $(VENV) with $$found ..."; \
-		$$found -m venv --clear $(VENV); \
+	if [ -z "$$found" ]; then \
+		echo "Tickguard needs Python 3.11 or newer with the venv module; tried: $(PYTHONS)."; \
+		echo "Install one (on Debian and Ubuntu also python3-venv), or name it: make PYTHON=/path/to/python"; \
+		exit 1; \
 	fi; \
-	touch $(STAMP).started; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
-	mv $(STAMP).started $(STAMP); } 1>&2
+	echo "Building $(1) with $$found ..."; \
+	$$found -m venv --clear $(1); \
+fi; \
+touch $@.started; \
+pip="$(1)/bin/python -m pip install --quiet --disable-pip-version-check"; \
+$(2); \
+mv $@.started $@; } 1>&2
+endef
+
+INSTALL = $$pip --require-hashes -r requirements.lock; $$pip --no-deps --no-build-isolation -e .
+INSTALL_PEERS = $$pip --require-hashes --only-binary :all: -r bench/peers/requirements.lock; \
+	$$pip --require-hashes --no-build-isolation -r bench/peers/cryptofeed.lock || \
+	echo "cryptofeed was not built (a C compiler may be missing); the benches go on without it."
+
+$(STAMP): requirements.lock pyproject.toml
+	$(call bootstrap,$(VENV),$(INSTALL))
+
+$(PEERS_STAMP): bench/peers/requirements.lock bench/peers/cryptofeed.lock
+	$(call bootstrap,$(PEERS),$(INSTALL_PEERS))

@@ -32,7 +32,7 @@ def installed(package: str) -> bool:
 
 
 def version(package: str) -> str | None:
-    """The version of a package named as in an import statement; None where it cannot be imported."""
+    """Version of a package named as in an import statement; None where it cannot be imported."""
     return _version(PYTHON, package)
 
 
