@@ -13,7 +13,7 @@ from engine.model.order import Order
 from engine.model.position import Position
 from engine.model.signal import SignalRecord
 from storage.queries import Trade
-from storage.rows import exit_lines
+from storage.rows import exit_rows
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def position_json(position: Position) -> Json:
         "current_price": money(position.current_price),
         "take_profit": money(position.take_profit),
         "stop_loss": money(position.stop_loss),
-        "exits": exit_lines(position),
+        "exits": exit_rows(position),
         "entry_time": moment(position.entry_time_ns),
         "exit_price": money(position.exit_price),
         "exit_time": moment(position.exit_time_ns),

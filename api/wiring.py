@@ -5,6 +5,7 @@ from decimal import Decimal
 from engine.clock import NS_PER_MS, NS_PER_SECOND
 from engine.core.state import GuardConfig
 from engine.model.errors import Misconfigured
+from engine.model.exit_set import Exits
 from engine.model.exits import Disarmed, Limit, Percent
 from engine.model.instrument import Market
 from engine.settings import OnOpposite, Settings
@@ -27,11 +28,15 @@ def _limit(percent: Decimal) -> Limit:
     return Percent(percent) if percent else Disarmed()
 
 
+def default_exits(settings: Settings) -> Exits:
+    """Return the exit rules of an entry that does not say otherwise."""
+    return Exits(_limit(settings.take_profit_percent), _limit(settings.stop_loss_percent))
+
+
 def guard_config(settings: Settings) -> GuardConfig:
     """Return the guardian's part of the settings."""
     return GuardConfig(
-        take_profit=_limit(settings.take_profit_percent),
-        stop_loss=_limit(settings.stop_loss_percent),
+        exits=default_exits(settings),
         position_size=settings.position_size,
         fee_rates=TAKER_FEES,
         trigger=settings.trigger_price,

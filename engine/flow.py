@@ -26,6 +26,7 @@ from engine.core.guardian import Guardian
 from engine.model.effects import (
     RECORD_TYPES,
     AppendEvent,
+    CheckPrices,
     Command,
     Effect,
     LookUpOrder,
@@ -200,6 +201,8 @@ class Flow:
                 self._brokers[order.instrument.id.venue].submit(order)
             case LookUpOrder(order=order):
                 self._brokers[order.instrument.id.venue].look_up(order)
+            case CheckPrices(instrument=instrument):
+                self._feeds[instrument.id.venue].check(instrument)
             case Watch(instrument=instrument):
                 self._feeds[instrument.id.venue].watch(instrument)
             case Unwatch(instrument=instrument_id):

@@ -13,6 +13,7 @@ from engine.model.events import (
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
+    PricesChecked,
     Started,
     VenuePosition,
 )
@@ -20,7 +21,7 @@ from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order
 from engine.model.ticks import Tick
 
-FeedEvent = FeedLost | FeedResumed
+FeedEvent = FeedLost | FeedResumed | PricesChecked
 BrokerEvent = (
     OrderSent | OrderUpdated | OrderFilled | OrderLookedUp | FundingPaid | BalancesReported
 )
@@ -49,6 +50,12 @@ class Feed(Protocol):
 
     def unwatch(self, instrument: InstrumentId) -> None:
         """Stop streaming an instrument's prices; returns at once."""
+
+    def check(self, instrument: Instrument) -> None:
+        """Ask by REST what a watched instrument costs now; returns at once.
+
+        Answered by ``PricesChecked``; when the venue does not answer, by nothing.
+        """
 
     async def run(self) -> None:
         """Keep the streams alive until cancelled."""

@@ -13,8 +13,10 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 from sqlalchemy import RowMapping
 
+from engine.clock import iso_z
 from engine.model.effects import AppendEvent, SaveBalance, SaveFill, SendNotice
 from engine.model.events import Balance
+from engine.model.exit_lines import ExitLine, exit_lines
 from engine.model.instrument import Instrument
 from engine.model.money import plain
 from engine.model.order import Fill, Order
@@ -97,33 +99,36 @@ def position_values(position: Position) -> Values:
         "qty_open": position.qty_open,
         "entry_price": position.entry_price,
         "exit_price": position.exit_price,
-        "exits": exit_lines(position),
+        "exits": exit_rows(position),
         "realized_pnl": position.realized_pnl,
         "unrealized_pnl": None if price is None else position.unrealized_pnl(price),
         "net_pnl": position.net_pnl,
     }
 
 
-def exit_lines(position: Position) -> list[dict[str, str | None]]:
-    """Return the armed limits as the contract shows them, amounts as plain decimal strings.
+def exit_rows(position: Position) -> list[dict[str, str | None]]:
+    """Return where the rules stand as the contract shows them, amounts as plain decimal strings.
 
     ``distance`` is how far the current price is from the threshold, in quote asset; None before
-    the first price.
+    the first price. A time stop's threshold is its moment, ISO 8601 UTC.
     """
-    limits = (("take_profit", position.take_profit), ("stop_loss", position.stop_loss))
     return [
         {
-            "rule": rule,
-            "threshold": plain(threshold),
-            "distance": _distance(threshold, position.current_price),
+            "rule": str(line.rule),
+            "threshold": _threshold(line),
+            "distance": _plain(line.distance(position.current_price)),
+            "state": str(line.state),
         }
-        for rule, threshold in limits
-        if threshold is not None
+        for line in exit_lines(position)
     ]
 
 
-def _distance(threshold: Decimal, price: Decimal | None) -> str | None:
-    return None if price is None else plain(abs(threshold - price))
+def _threshold(line: ExitLine) -> str | None:
+    return _plain(line.threshold) if line.deadline_ns is None else iso_z(line.deadline_ns)
+
+
+def _plain(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
 
 
 def position_struct(row: RowMapping) -> Position:

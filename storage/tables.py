@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from engine.model.exits import ExitReason, Exits, Limit, Side
+from engine.model.exit_set import ExitChanges, Exits
+from engine.model.exits import ExitReason, Side
 from engine.model.ids import Purpose
 from engine.model.instrument import Instrument, Market
 from engine.model.order import FillKind, OrderSide, OrderStatus
-from engine.model.position import GuardStatus, PositionStatus
+from engine.model.position import GuardStatus, PositionStatus, Progress
 from engine.model.signal import Action, Outcome, Size
 from engine.model.ticks import PriceSource
 from storage.types import ExactDecimal, JsonText, UtcTime, Word
@@ -62,6 +63,10 @@ def _word(enum: type[StrEnum], **options: Any) -> Any:
     return Field(sa_type=Word(enum), **options)
 
 
+NO_FIELDS = {"server_default": "{}"}
+"""JSON of a struct whose fields all have defaults, for rows from before the column was there."""
+
+
 def _json(kind: Any, **options: Any) -> Any:
     return Field(sa_type=JsonText(kind), **options)
 
@@ -95,8 +100,7 @@ class SignalRow(Row, table=True):
     sent_at: int | None = _time()
     size: Any = _json(Size, nullable=True)
     reference_price: Decimal | None = _amount()
-    take_profit: Any = _json(Limit, nullable=True)
-    stop_loss: Any = _json(Limit, nullable=True)
+    exits: Any = _json(ExitChanges, nullable=False, sa_column_kwargs=NO_FIELDS)
     strategy: str | None
     comment: str | None
 
@@ -139,6 +143,7 @@ class PositionRow(Row, table=True):
     instrument: Any = _json(Instrument, nullable=False)
     quote: str
     exits_asked: Any = _json(Exits, nullable=False)
+    progress: Any = _json(Progress, nullable=False, sa_column_kwargs=NO_FIELDS)
     trigger: PriceSource = _word(PriceSource)
     created_at: int = _time()
     signal_id: str | None = Field(foreign_key="signals.id", index=True)

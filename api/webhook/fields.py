@@ -13,6 +13,7 @@ from msgspec import Struct
 from api.problems import FieldError, shown, unknown_field, unprocessable
 from api.webhook.amounts import MAX_AHEAD_NS, read_moment, read_number
 from api.webhook.read import NumberText
+from engine.model.exit_set import NO_CHANGES, ExitChanges
 from engine.model.exits import AtPrice, Disarmed, Limit, Percent
 from engine.model.instrument import Market
 from engine.model.money import HUNDRED, ZERO
@@ -46,7 +47,7 @@ class Draft(Struct, frozen=True):
 
     Attributes:
         symbol, venue: upper and lower case; ``venue`` and ``market`` are None where not given.
-        take_profit, stop_loss: None where absent, so that the default holds.
+        exits: what it says of exits; a rule that is not mentioned takes the default.
     """
 
     action: Action
@@ -57,8 +58,7 @@ class Draft(Struct, frozen=True):
     sent_at_ns: int | None = None
     size: Size | None = None
     reference_price: Decimal | None = None
-    take_profit: Limit | None = None
-    stop_loss: Limit | None = None
+    exits: ExitChanges = NO_CHANGES
     strategy: str | None = None
     comment: str | None = None
 
@@ -86,8 +86,9 @@ def read_draft(body: Mapping[str, Any], now_ns: int) -> Draft:
         sent_at_ns=reader.moment("time", action, now_ns),
         size=reader.size(),
         reference_price=reader.positive("price"),
-        take_profit=reader.limit("take_profit"),
-        stop_loss=reader.limit("stop_loss"),
+        exits=ExitChanges(
+            take_profit=reader.limit("take_profit"), stop_loss=reader.limit("stop_loss")
+        ),
         strategy=reader.text("strategy"),
         comment=reader.text("comment"),
     )
@@ -107,7 +108,7 @@ def check_exits(draft: Draft, market: Market) -> None:
     is_long = draft.action is Action.BUY
     if draft.action is Action.CLOSE or (market is Market.SPOT and not is_long):
         return
-    profit, stop = draft.take_profit, draft.stop_loss
+    profit, stop = draft.exits.take_profit, draft.exits.stop_loss
     errors = []
     falls_to, name = (stop, "stop_loss_percent") if is_long else (profit, "take_profit_percent")
     if isinstance(falls_to, Percent) and falls_to.value >= HUNDRED:

@@ -15,7 +15,8 @@ from engine.core.guardian import Guardian
 from engine.flow import Flow
 from engine.model.effects import AppendEvent, SavePosition
 from engine.model.events import VenuePosition
-from engine.model.exits import AtPrice, Disarmed, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import AtPrice, Disarmed, Side
 from engine.model.ids import encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order

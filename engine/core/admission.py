@@ -7,11 +7,14 @@ Percents are of price, not of margin (DESIGN.md 2.5).
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.core.state import GuardConfig, State
-from engine.model.exits import AtPrice, ExitReason, Exits, Side, threshold
+from engine.model.exit_set import Exits, amended
+from engine.model.exits import AtPrice, Disarmed, ExitReason, Side, threshold
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, percent_of, plain
+from engine.model.rules.ladder import closes_all
 from engine.model.signal import Action, Signal, Size, SizeKind
 from engine.model.ticks import PriceSource
 
@@ -35,10 +38,16 @@ class Entry(Struct, frozen=True):
 
 
 def exits_of(signal: Signal, config: GuardConfig) -> Exits:
-    """Return the signal's limits, with defaults for absent fields."""
-    take_profit = config.take_profit if signal.take_profit is None else signal.take_profit
-    stop_loss = config.stop_loss if signal.stop_loss is None else signal.stop_loss
-    return Exits(take_profit, stop_loss)
+    """Return the rules an entry carries: what the signal says, else the defaults.
+
+    A ladder that closes all replaces the default take-profit, a take-profit the default ladder.
+    """
+    defaults, asked = config.exits, signal.exits
+    if asked.ladder and closes_all(asked.ladder):
+        defaults = replace(defaults, take_profit=Disarmed())
+    if asked.take_profit is not None and asked.ladder is None:
+        defaults = replace(defaults, ladder=())
+    return amended(defaults, asked)
 
 
 def check_before_price(state: State, signal: Signal) -> None:

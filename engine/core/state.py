@@ -25,7 +25,8 @@ from engine.model.effects import (
     Watch,
 )
 from engine.model.events import Balance
-from engine.model.exits import ExitReason, Limit
+from engine.model.exit_set import Exits
+from engine.model.exits import ExitReason
 from engine.model.ids import ID_LENGTH
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ZERO, exact
@@ -47,13 +48,13 @@ class GuardConfig(Struct, frozen=True):
     """Settings of the guardian.
 
     Attributes:
+        exits: the rules of an entry that does not say otherwise.
         position_size: quote notional of an entry that states no size.
         fee_rates: taker fee as a fraction, per venue and market.
         maintenance_margin: fraction of notional below which the venue liquidates.
     """
 
-    take_profit: Limit
-    stop_loss: Limit
+    exits: Exits
     position_size: Decimal
     fee_rates: dict[tuple[str, Market], Decimal]
     trigger: PriceSource = PriceSource.LAST

@@ -77,6 +77,15 @@ class LookUpOrder(Struct, frozen=True):
     order: Order
 
 
+class CheckPrices(Struct, frozen=True):
+    """Ask the venue by REST what an instrument costs now; answered by ``PricesChecked``.
+
+    Asked when a price is not believed yet. An answer that cannot be had is left out.
+    """
+
+    instrument: Instrument
+
+
 class Watch(Struct, frozen=True):
     """Stream prices of an instrument from now on."""
 
@@ -97,7 +106,7 @@ Record = (
     | AppendEvent
     | SendNotice
 )
-Command = SubmitOrder | LookUpOrder | Watch | Unwatch
+Command = SubmitOrder | LookUpOrder | CheckPrices | Watch | Unwatch
 Effect = Record | Command
 Effects = tuple[Effect, ...]
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from engine.model.exit_set import ExitChanges
 from engine.model.exits import ExitReason, Side
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import Fill, Order, OrderStatus
@@ -66,6 +67,15 @@ class CloseRequested(Struct, frozen=True):
     at_ns: int
     fraction: Decimal = Decimal(1)
     reason: ExitReason = ExitReason.MANUAL
+
+
+class ExitsAmended(Struct, frozen=True):
+    """The owner changed exit rules of a position; ``Guardian.amendment_problems`` is empty."""
+
+    position_id: str
+    changes: ExitChanges
+    actor: str
+    at_ns: int
 
 
 class BotSwitched(Struct, frozen=True):
@@ -153,6 +163,27 @@ class FeedResumed(Struct, frozen=True):
     at_ns: int
 
 
+class PricesChecked(Struct, frozen=True):
+    """The answer to ``CheckPrices``: what the venue says by REST, None where it does not.
+
+    Prices are nearest doubles as in ticks.
+    """
+
+    instrument: InstrumentId
+    at_ns: int
+    received_ns: int
+    last: float | None = None
+    bid: float | None = None
+    ask: float | None = None
+    mark: float | None = None
+
+
+class Continued(Struct, frozen=True):
+    """Other work had its turn: the closes that one price asks for are gone on with."""
+
+    at_ns: int
+
+
 class ClockAdvanced(Struct, frozen=True):
     """Time passed: both clocks at one moment, a few times a second, the first before all else.
 
@@ -168,6 +199,7 @@ Event = (
     | Started
     | SignalReceived
     | CloseRequested
+    | ExitsAmended
     | BotSwitched
     | OrderSent
     | OrderUpdated
@@ -177,5 +209,7 @@ Event = (
     | BalancesReported
     | FeedLost
     | FeedResumed
+    | PricesChecked
+    | Continued
     | ClockAdvanced
 )

@@ -57,14 +57,14 @@ class Disarmed(Struct, frozen=True, tag="disarmed"):
     """No limit, because the owner said so (0 or null); an absent field takes the default."""
 
 
+class Points(Struct, frozen=True, tag="points"):
+    """A distance in quote asset."""
+
+    value: Decimal
+
+
 Limit = Percent | AtPrice | Disarmed
-
-
-class Exits(Struct, frozen=True):
-    """The limits of one position as asked for, before its entry price is known."""
-
-    take_profit: Limit
-    stop_loss: Limit
+Distance = Percent | Points
 
 
 def threshold(

@@ -6,7 +6,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.errors import IllegalTransition
-from engine.model.exits import ExitReason, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import ExitReason, Side
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO, ratio
 from engine.model.order import OrderSide
@@ -66,6 +67,26 @@ TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
 }
 
 
+class Progress(Struct, frozen=True):
+    """How far the rules of a position have come.
+
+    Attributes:
+        peak: the best price that counts for the trailing stop; None while it is not active.
+        at_break_even: whether the stop was moved to break-even.
+        rungs_done: rungs of the ladder that were reached; they are the first ones.
+        rung_qty: base quantity that the reached rungs ask for, before rounding to the step.
+        rung_filled: base quantity that they have closed.
+        adds: add orders made so far.
+    """
+
+    peak: Decimal | None = None
+    at_break_even: bool = False
+    rungs_done: int = 0
+    rung_qty: Decimal = ZERO
+    rung_filled: Decimal = ZERO
+    adds: int = 0
+
+
 class Position(Struct, frozen=True):
     """One position, with sums over its fills instead of rounded averages.
 
@@ -79,7 +100,8 @@ class Position(Struct, frozen=True):
         dust: unsellable rest in base asset, booked when the position is closed.
         fees, funding: quote asset, positive when paid. ``fees_unvalued`` tells that some fee had no
             rate and is missing from ``fees``.
-        take_profit, stop_loss: thresholds in quote asset; None when disarmed or before entry.
+        take_profit, stop_loss: thresholds in quote asset; None when disarmed or before entry. A
+            stop that was moved to break-even is ``stop_loss`` too.
         exit_generation: generation of the last exit order, -1 before the first.
         closing_signal_id: the signal that asked for the whole close, if one did.
         entry_time_ns, exit_time_ns, created_at_ns: UTC, nanoseconds since the epoch.
@@ -107,6 +129,7 @@ class Position(Struct, frozen=True):
     funding: Decimal = ZERO
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    progress: Progress = Progress()
     exit_generation: int = -1
     closing_signal_id: str | None = None
     entry_time_ns: int | None = None

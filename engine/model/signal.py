@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.model.exits import Limit
+from engine.model.exit_set import NO_CHANGES, ExitChanges
 from engine.model.instrument import Instrument
 
 
@@ -53,7 +53,7 @@ class Signal(Struct, frozen=True):
         received_at_ns, sent_at_ns: UTC, nanoseconds since the epoch; ``sent_at_ns`` is the moment
             of sending as the sender stated it, or None.
         reference_price: what the sender saw, in quote asset; never a limit order.
-        take_profit, stop_loss: None where the field was absent and the default holds.
+        exits: what it says of exits; the default holds where a rule is not mentioned.
         raw: the body as received, without its secret.
     """
 
@@ -66,8 +66,7 @@ class Signal(Struct, frozen=True):
     sent_at_ns: int | None = None
     size: Size | None = None
     reference_price: Decimal | None = None
-    take_profit: Limit | None = None
-    stop_loss: Limit | None = None
+    exits: ExitChanges = NO_CHANGES
     strategy: str | None = None
     comment: str | None = None
     raw: str = ""

@@ -3,7 +3,8 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from api.schemas import bot_json, list_json, moment, money, position_json
-from engine.model.exits import Disarmed, ExitReason, Exits, Percent, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, ExitReason, Percent, Side
 from engine.model.position import Position, PositionStatus
 from engine.model.ticks import PriceSource
 from tests.api.clocks import START_NS

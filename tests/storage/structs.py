@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.model.exits import AtPrice, Disarmed, ExitReason, Exits, Percent, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import AtPrice, Disarmed, ExitReason, Percent, Side
 from engine.model.ids import Purpose, client_order_id, encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from sqlalchemy import Table
 
 from engine.model.effects import SaveFill
-from engine.model.exits import Disarmed, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, Side
 from engine.model.order import Fill, Order
 from engine.model.position import Position
 from engine.model.signal import SignalRecord

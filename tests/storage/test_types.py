@@ -9,7 +9,8 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import StatementError
 from sqlalchemy.types import Integer
 
-from engine.model.exits import Exits, Percent, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Percent, Side
 from engine.model.instrument import Instrument
 from storage.database import open_database
 from storage.types import ExactDecimal, JsonText, UtcTime, Word, format_time, parse_time

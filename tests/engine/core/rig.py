@@ -30,6 +30,7 @@ from engine.model.events import (
     OrderUpdated,
     SignalReceived,
 )
+from engine.model.exit_set import ExitChanges, Exits
 from engine.model.exits import Percent, Side
 from engine.model.ids import encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
@@ -43,6 +44,8 @@ T0 = 1_000_000 * SECOND
 MONOTONIC_0 = 5_000_000_000
 
 D = Decimal
+
+EXIT_FIELDS = ExitChanges.__struct_fields__
 
 BTC_SPOT = Instrument(
     id=InstrumentId("bybit", Market.SPOT, "BTCUSDT"),
@@ -70,8 +73,7 @@ ETH_PERP = replace(
 def config(**changes: Any) -> GuardConfig:
     """Take-profit 10 %, stop-loss 5 %, 100 USDT an entry, Bybit's fees."""
     plain = GuardConfig(
-        take_profit=Percent(D(10)),
-        stop_loss=Percent(D(5)),
+        exits=Exits(Percent(D(10)), Percent(D(5))),
         position_size=D(100),
         fee_rates={
             ("bybit", Market.SPOT): D("0.001"),
@@ -111,8 +113,10 @@ class Rig:
         return self.handle(BalancesReported((balance,), self.now))
 
     def signal(self, action: str, instrument: Instrument = BTC_PERP, **fields: Any) -> Signal:
-        """Send a signal; its position would get the id of its number."""
+        """Send a signal; its position would get the id of its number. Exits are named as fields."""
         number = next(self._signals)
+        asked = {name: fields.pop(name) for name in EXIT_FIELDS if name in fields}
+        fields = {"exits": ExitChanges(**asked)} | fields
         fields = {"id": f"s{number}", "received_at_ns": self.now, "source": "webhook"} | fields
         signal = Signal(action=Action(action), instrument=instrument, **fields)
         self.handle(SignalReceived(signal, position_id(number), self.now))

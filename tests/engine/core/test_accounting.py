@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.core.accounting import apply_entry, apply_exit, fee_rate, split_fill
-from engine.model.exits import Disarmed, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, Side
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO
 from engine.model.order import Fill, OrderSide

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.book import InstrumentBook, Thresholds
-from engine.model.exits import Disarmed, ExitReason, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, ExitReason, Side
 from engine.model.position import Position
 from engine.model.ticks import PriceSource
 from tests.engine.core.rig import BTC_PERP, position_id

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from engine.clock import from_datetime
 from engine.core.statistics import ReactionTimes, Slice, daily_pnl, statistics
-from engine.model.exits import Disarmed, ExitReason, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, ExitReason, Side
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.position import Position, PositionStatus
 from engine.model.ticks import PriceSource

@@ -3,7 +3,8 @@
 import pytest
 
 from engine.model.errors import IllegalTransition, InvariantBroken
-from engine.model.exits import Disarmed, Exits, Side
+from engine.model.exit_set import Exits
+from engine.model.exits import Disarmed, Side
 from engine.model.ids import Purpose
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderSide, OrderStatus, check_order_transition
