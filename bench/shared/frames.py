@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SYMBOL = "BTCUSDT"
 PRICE = 65_000
@@ -31,6 +31,29 @@ def trade_frame(price: float, sequence: int, time_text: str) -> bytes:
     return text.replace('"T":0', f'"T":{time_text}').replace('"ts":0', f'"ts":{time_text}').encode()
 
 
+def binance_trade_frame(price: float, sequence: int, time_text: str) -> bytes:
+    """One ``trade`` frame of spot BTCUSDT on a raw stream of Binance, in the same terms."""
+    frame = {
+        "e": "trade",
+        "E": 0,
+        "s": SYMBOL,
+        "t": 5_000_000_000 + sequence,
+        "p": f"{price:.2f}",
+        "q": "0.00400000",
+        "T": 0,
+        "m": True,
+        "M": True,
+    }
+    text = json.dumps(frame, separators=(",", ":"))
+    return text.replace('"E":0', f'"E":{time_text}').replace('"T":0', f'"T":{time_text}').encode()
+
+
+FRAME_OF: dict[str, Callable[[float, int, str], bytes]] = {
+    "bybit": trade_frame,
+    "binance": binance_trade_frame,
+}
+
+
 def on_wire(payload: bytes) -> bytes:
     """A server's unmasked text frame (RFC 6455, section 5.2)."""
     size = len(payload)
@@ -39,13 +62,19 @@ def on_wire(payload: bytes) -> bytes:
     return bytes((0x81, 126)) + size.to_bytes(2, "big") + payload
 
 
-def blasted(count: int, time_ms: int) -> Iterator[bytes]:
-    """``count`` frames within 50 of ``PRICE``; the last one stands alone at ``END_PRICE``."""
+def prices(count: int) -> Iterator[float]:
+    """What ``blasted`` sends: ``count`` prices within 50 of ``PRICE``, the last ``END_PRICE``."""
     noise = random.Random(1)
-    for number in range(1, count):
-        price = PRICE + noise.uniform(-50, 50)
-        yield trade_frame(price, number, str(time_ms + number // 100))
-    yield trade_frame(END_PRICE, count, str(time_ms + count))
+    for _ in range(1, count):
+        yield round(PRICE + noise.uniform(-50, 50), 2)
+    yield END_PRICE
+
+
+def blasted(count: int, time_ms: int, venue: str = "bybit") -> Iterator[bytes]:
+    """``count`` frames of ``prices`` in a venue's own format."""
+    frame_of = FRAME_OF[venue]
+    for number, price in enumerate(prices(count), 1):
+        yield frame_of(price, number, str(time_ms + number // 100))
 
 
 def crosses(number: int, every: int) -> bool:

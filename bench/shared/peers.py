@@ -9,18 +9,18 @@ package. It must come to an end by itself.
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.shared.report import BenchFailed
+from bench.shared.report import NOT_INSTALLED, BenchFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PROGRAMS = ROOT / "bench" / "peers"
-NOT_INSTALLED = "not installed"
 IMPORT_LIMIT_S = 60.0
 KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
 """What programs inherit: no proxy for loopback, no module path of ours."""
@@ -67,8 +67,10 @@ def run(program: str, args: Mapping[str, Any], *, timeout_s: float) -> dict[str,
     except subprocess.TimeoutExpired as error:
         raise BenchFailed(f"{program}: no result within {timeout_s:g} s") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["nothing on standard error"]
-        raise BenchFailed(f"{program} ended with code {done.returncode}: {said[-1]}")
+        print(done.stderr, file=sys.stderr)
+        raise BenchFailed(
+            f"{program} ended with code {done.returncode}; its error is above, if any"
+        )
     try:
         result = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:

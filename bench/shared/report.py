@@ -15,16 +15,23 @@ LIMIT_S = 240.0
 """A bench that takes longer hangs: it is ended, with where its threads stood."""
 
 
+NOT_INSTALLED = "not installed"
+"""What a row says in place of a peer's figures, where there is no peer (``make peers``)."""
+
+
 class BenchFailed(Exception):
     """A bench could not measure; the text says why."""
 
 
 class Report(Struct, frozen=True):
-    """One bench's result; ``targets`` are least values of ratios, or greatest for ``ceilings``."""
+    """One bench's result; ``targets`` are least values of ratios, or greatest for ``ceilings``.
+
+    A ratio is None where the other side is not installed: its target is then missed, not met.
+    """
 
     bench: str
     rows: list[dict[str, Any]]
-    ratios: dict[str, float]
+    ratios: dict[str, float | None]
     targets: dict[str, float]
     ceilings: frozenset[str] = frozenset()
 
@@ -35,13 +42,18 @@ class Report(Struct, frozen=True):
 
     def _holds(self, name: str, target: float) -> bool:
         value = self.ratios[name]
+        if value is None:
+            return False
         return value <= target if name in self.ceilings else value >= target
 
     def as_json(self) -> dict[str, Any]:
         return {
             "bench": self.bench,
             "rows": self.rows,
-            "ratios": {name: round(value, 4) for name, value in self.ratios.items()},
+            "ratios": {
+                name: None if value is None else round(value, 4)
+                for name, value in self.ratios.items()
+            },
             "targets": self.targets,
             "ok": not self.missed,
         }
@@ -49,7 +61,7 @@ class Report(Struct, frozen=True):
     def as_lines(self) -> list[str]:
         lines = ["  ".join(f"{name}={_plain(row[name])}" for name in row) for row in self.rows]
         for name, value in self.ratios.items():
-            line = f"{name}: {value:.3f}"
+            line = f"{name}: {NOT_INSTALLED if value is None else format(value, '.3f')}"
             if name in self.targets:
                 sign = "<=" if name in self.ceilings else ">="
                 verdict = "MISSED" if name in self.missed else "ok"

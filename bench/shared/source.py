@@ -1,9 +1,11 @@
-"""The other end of a bench: a process that sends Bybit frames over a real WebSocket.
+"""The other end of a bench: a process that sends a venue's frames over a real WebSocket.
 
-``blast`` sends prebuilt frames as fast as the reader takes them. ``pace`` sends so many frames a
-second, singly or in bursts that are one write each; every frame carries the monotonic time of its
-write in the field ``T``, in microseconds. Clocks of one machine are one clock. Sending begins a
-while after the subscription, so that subscribing is not measured, and the moment is printed.
+``blast`` sends prebuilt frames as fast as the reader takes them: Bybit's or, with ``venue`` set to
+``binance``, those of Binance's spot ``trade`` streams, where the address is the subscription.
+``pace`` sends so many frames a second, singly or in bursts that are one write each; every frame
+carries the monotonic time of its write in the field ``T``, in microseconds. Clocks of one machine
+are one clock. Sending begins a while after the subscription, so that subscribing is not measured,
+and the moment is printed.
 
 It ends when its standard input does: a bench that dies leaves nothing behind.
 """
@@ -35,11 +37,12 @@ STOP_S = 5.0
 
 
 class Source:
-    """A running source: its address before ``/linear``, and what it tells."""
+    """A running source: its address before any path, that before ``/linear``, what it tells."""
 
     def __init__(self, process: Popen[bytes]) -> None:
         self._process = process
-        self.url = f"ws://127.0.0.1:{self._line(START_S)['port']}/v5/public"
+        self.root = f"ws://127.0.0.1:{self._line(START_S)['port']}"
+        self.url = f"{self.root}/v5/public"
 
     def begun_ns(self) -> int:
         """When the frames of the next connection not yet asked for began to be sent, monotonic."""
@@ -74,6 +77,8 @@ def running(**facts: Any) -> Iterator[Source]:
 
 async def _subscribed(socket: ServerConnection) -> bool:
     """Acknowledge requests until trades are asked for; False when the reader left before."""
+    if socket.request is not None and socket.request.path.endswith("@trade"):
+        return True
     async for message in socket:
         request = json.loads(message)
         if request.get("op") != "subscribe":
@@ -121,7 +126,9 @@ async def _serve(facts: dict[str, Any]) -> None:
     blast: list[bytes] = []
     pace: list[tuple[bytes, bytes]] = []
     if facts["mode"] == "blast":
-        frames = [on_wire(f) for f in blasted(facts["frames"], time.time_ns() // 1_000_000)]
+        now_ms = time.time_ns() // 1_000_000
+        sent = blasted(facts["frames"], now_ms, facts.get("venue", "bybit"))
+        frames = [on_wire(frame) for frame in sent]
         blast = [b"".join(frames[at : at + CHUNK]) for at in range(0, len(frames), CHUNK)]
     else:
         pace = list(paced(facts["frames"], facts["every"]))
