@@ -5,15 +5,18 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from engine.model.events import PricesChecked
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.ports import Clock, FeedSink, TickSink
 from engine.venues.channel import Channel, Counters
+from engine.venues.checks import Checks
 from engine.venues.dialect import Dialect
 from engine.venues.liveness import Liveness
+from engine.venues.prices import PriceSource
 from engine.venues.stream import Session, Timings
 from engine.venues.transport import Connector
 
-CHECKS_PER_DEADLINE = 8
+LOOKS_PER_DEADLINE = 8
 
 
 class Endpoint(NamedTuple):
@@ -25,6 +28,8 @@ class Endpoint(NamedTuple):
 
 class StreamFeed:
     """Implements ``engine.ports.Feed`` over the sessions of a venue.
+
+    Without ``prices`` it streams only, and its ``check`` does nothing.
 
     Attributes:
         counters: frames and ticks dropped, by reason and kind; only ever grows.
@@ -42,12 +47,15 @@ class StreamFeed:
         *,
         rng: random.Random,
         timings: Timings | None = None,
+        prices: PriceSource | None = None,
     ) -> None:
         self.venue = venue
         self.counters = Counters()
         self._tick_sink = tick_sink
+        self._feed_sink = feed_sink
+        self._checks = Checks(prices, clock, self._tell_checked) if prices is not None else None
         self._liveness = Liveness(clock, feed_sink, stale_feed_seconds)
-        self._check_seconds = min(stale_feed_seconds / CHECKS_PER_DEADLINE, 0.5)
+        self._look_seconds = min(stale_feed_seconds / LOOKS_PER_DEADLINE, 0.5)
         self._watched: dict[InstrumentId, list[Mapping[str, Channel]]] = {}
         self._sessions: dict[Market, list[Session]] = {
             market: [
@@ -89,6 +97,19 @@ class StreamFeed:
         for session, each in zip(self._sessions[instrument.market], channels, strict=True):
             session.unwatch(each)
 
+    def check(self, instrument: Instrument) -> None:
+        """Ask by REST what a watched instrument costs now; returns at once.
+
+        Answered by ``PricesChecked`` within ``CHECK_SECONDS`` while ``run`` runs; when the venue
+        does not answer, by a log line.
+        """
+        if self._checks is not None and instrument.id in self._watched:
+            self._checks.ask(instrument.id)
+
+    def _tell_checked(self, event: PricesChecked) -> None:
+        if event.instrument in self._watched:  # it may have been given up meanwhile
+            self._feed_sink(event)
+
     def is_live(self, instrument: InstrumentId) -> bool:
         """Tell whether an instrument's prices arrive (False while unwatched, awaited or stale)."""
         return self._liveness.is_live(instrument)
@@ -103,9 +124,11 @@ class StreamFeed:
             for sessions in self._sessions.values():
                 for session in sessions:
                     group.create_task(session.run())
-            group.create_task(self._check())
+            group.create_task(self._watch_liveness())
+            if self._checks is not None:
+                group.create_task(self._checks.run())
 
-    async def _check(self) -> None:
+    async def _watch_liveness(self) -> None:
         while True:
-            await asyncio.sleep(self._check_seconds)
+            await asyncio.sleep(self._look_seconds)
             self._liveness.check()

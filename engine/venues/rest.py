@@ -32,13 +32,15 @@ async def get(client: httpx.AsyncClient, url: str, params: Mapping[str, str]) ->
         answer = await client.get(url, params=dict(params), timeout=REQUEST_TIMEOUT_SECONDS)
     except httpx.HTTPError as error:
         raise Retryable(f"{url}: {type(error).__name__}: {error}") from error
-    if answer.status_code in DEFAULT_PAUSE_SECONDS:
-        raise RateLimited(f"{url}: HTTP {answer.status_code}", _pause_seconds(answer))
-    if answer.status_code != httpx.codes.OK:
-        raise Retryable(f"{url}: HTTP {answer.status_code}: {answer.text[:200]}")
-    return answer.content
+    if answer.status_code == httpx.codes.OK:
+        return answer.content
+    pause_seconds = _pause_seconds(answer)
+    if pause_seconds is not None:
+        raise RateLimited(f"{url}: HTTP {answer.status_code}", pause_seconds)
+    raise Retryable(f"{url}: HTTP {answer.status_code}: {answer.text[:200]}")
 
 
-def _pause_seconds(answer: httpx.Response) -> float:
+def _pause_seconds(answer: httpx.Response) -> float | None:
+    """Return how long an error answer asks for silence; None where it does not."""
     text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else DEFAULT_PAUSE_SECONDS[answer.status_code]
+    return float(text) if text.isdecimal() else DEFAULT_PAUSE_SECONDS.get(answer.status_code)
