@@ -5,12 +5,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.model.exit_set import Exits
-from engine.model.exits import AtPrice, Disarmed, ExitReason, Percent, Side
+from engine.model.exit_set import ExitChanges, Exits
+from engine.model.exits import AtPrice, Disarmed, ExitReason, Percent, Points, Side
 from engine.model.ids import Purpose, client_order_id, encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus
-from engine.model.position import GuardStatus, Position, PositionStatus
+from engine.model.position import GuardStatus, Position, PositionStatus, Progress
+from engine.model.rules.break_even import BreakEven
+from engine.model.rules.confirmation import Confirmation
+from engine.model.rules.ladder import Rung
+from engine.model.rules.time_stop import TimeStop
+from engine.model.rules.trailing import Trailing
 from engine.model.signal import Action, Outcome, Signal, SignalRecord, Size, SizeKind
 from engine.model.ticks import PriceSource
 
@@ -113,8 +118,48 @@ amounts = st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, 
 positives = st.decimals(Decimal("1e-8"), 10**12, places=8)
 times = st.integers(0, 4_000_000_000 * SECOND_NS)
 ids = st.binary(min_size=16, max_size=16).map(encode_id)
-limits = st.one_of(
-    st.builds(Percent, positives), st.builds(AtPrice, positives), st.just(Disarmed())
+counts = st.integers(0, 10_000)
+percents = st.builds(Percent, positives)
+prices = st.builds(AtPrice, positives)
+distances = percents | st.builds(Points, positives)
+off = st.just(Disarmed())
+limits = percents | prices | off
+ladders = st.lists(st.builds(Rung, percents | prices, positives), max_size=10).map(tuple)
+exits = st.builds(
+    Exits,
+    take_profit=limits,
+    stop_loss=limits,
+    trailing=st.none() | st.builds(Trailing, distances, limits, st.none() | distances),
+    break_even=st.none() | st.builds(BreakEven, limits, st.none() | positives, counts),
+    ladder=ladders,
+    time=st.builds(TimeStop, st.none() | times, st.none() | times),
+    confirmation=st.builds(Confirmation, counts, counts),
+)
+exit_changes = st.builds(
+    ExitChanges,
+    take_profit=st.none() | limits,
+    stop_loss=st.none() | limits,
+    trailing=st.none() | distances | off,
+    trailing_activation=st.none() | limits,
+    trailing_step=st.none() | distances | off,
+    break_even=st.none() | limits,
+    break_even_offset=st.none() | positives | off,
+    break_even_after_rung=st.none() | counts,
+    ladder=st.none() | ladders,
+    max_hold_ns=st.none() | times,
+    close_at_ns=st.none() | times,
+    confirm_ms=st.none() | counts,
+    confirm_ticks=st.none() | counts,
+    trigger=st.none() | st.sampled_from(PriceSource),
+)
+progresses = st.builds(
+    Progress,
+    peak=st.none() | positives,
+    at_break_even=st.booleans(),
+    rungs_done=counts,
+    rung_qty=positives,
+    rung_filled=positives,
+    adds=counts,
 )
 instruments = st.builds(
     Instrument,
@@ -133,7 +178,7 @@ positions = st.builds(
     id=ids,
     instrument=instruments,
     side=st.sampled_from(Side),
-    exits=st.builds(Exits, limits, limits),
+    exits=exits,
     trigger=st.sampled_from(PriceSource),
     created_at_ns=times,
     signal_id=st.none(),
@@ -151,6 +196,7 @@ positions = st.builds(
     funding=amounts,
     take_profit=st.none() | positives,
     stop_loss=st.none() | positives,
+    progress=progresses,
     exit_generation=st.integers(-1, 99_999),
     closing_signal_id=st.none(),
     entry_time_ns=st.none() | times,
@@ -207,8 +253,7 @@ signal_records = st.builds(
         sent_at_ns=st.none() | times,
         size=st.none() | st.builds(Size, st.sampled_from(SizeKind), positives),
         reference_price=st.none() | positives,
-        take_profit=st.none() | limits,
-        stop_loss=st.none() | limits,
+        exits=exit_changes,
         strategy=st.none() | texts,
         comment=st.none() | texts,
         raw=texts,

@@ -7,12 +7,18 @@ from sqlalchemy import Table
 
 from engine.model.effects import SaveFill
 from engine.model.exit_set import Exits
-from engine.model.exits import Disarmed, Side
+from engine.model.exits import AtPrice, Disarmed, Percent, Side
 from engine.model.order import Fill, Order
-from engine.model.position import Position
+from engine.model.position import Position, Progress
+from engine.model.rules.break_even import BreakEven
+from engine.model.rules.ladder import Rung
+from engine.model.rules.time_stop import TimeStop
+from engine.model.rules.trailing import Trailing
 from engine.model.signal import SignalRecord
 from storage import rows, tables
+from storage.types import format_time
 from tests.storage.structs import (
+    SECOND_NS,
     fill,
     fills,
     order,
@@ -85,7 +91,41 @@ def test_derived_columns_are_computed_from_the_sums():
     assert values["unrealized_pnl"] == 10
     assert values["net_pnl"] == Decimal("8.5")
     assert values["quote"] == "USDT"
-    assert values["exits"] == [{"rule": "take_profit", "threshold": "80", "distance": "15"}]
+    assert values["exits"] == [
+        {"rule": "take_profit", "threshold": "80", "distance": "15", "state": "armed"}
+    ]
+
+
+def test_each_rule_shows_where_it_stands():
+    """A long from 60,000, at 61,000 now: what waits for a price, what is armed, and a moment."""
+    rules = Exits(
+        Percent(Decimal(15)),
+        AtPrice(Decimal(51_000)),
+        trailing=Trailing(Percent(Decimal(2)), activation=Percent(Decimal(5))),
+        break_even=BreakEven(AtPrice(Decimal(62_000))),
+        ladder=(Rung(Percent(Decimal(4)), Decimal("0.5")), Rung(Percent(Decimal(8)), Decimal(1))),
+        time=TimeStop(max_hold_ns=3600 * SECOND_NS),
+    )
+    guarded = position(exits=rules, current_price=Decimal(61_000))
+    moment = format_time(guarded.entry_time_ns + 3600 * SECOND_NS)[:-4] + "Z"
+    assert [tuple(line.values()) for line in rows.exit_rows(guarded)] == [
+        ("take_profit", "69000", "8000", "armed"),
+        ("stop_loss", "51000", "10000", "armed"),
+        ("trailing", "63000", "2000", "waiting"),
+        ("break_even", "62000", "1000", "waiting"),
+        ("ladder", "62400", "1400", "armed"),
+        ("ladder", "64800", "3800", "armed"),
+        ("time", moment, None, "armed"),
+    ]
+    later = Progress(peak=Decimal(65_000), at_break_even=True, rungs_done=1)
+    moved = replace(guarded, progress=later, stop_loss=Decimal("60066.1"))
+    assert [tuple(line.values()) for line in rows.exit_rows(moved)] == [
+        ("take_profit", "69000", "8000", "armed"),
+        ("break_even", "60066.1", "933.9", "armed"),
+        ("trailing", "63700", "2700", "armed"),
+        ("ladder", "64800", "3800", "armed"),
+        ("time", moment, None, "armed"),
+    ]
 
 
 def test_what_is_undefined_is_null():
@@ -104,7 +144,7 @@ def test_what_is_undefined_is_null():
 
 
 def test_the_distance_of_an_exit_is_unknown_before_the_first_price():
-    lines = rows.exit_lines(position())
+    lines = rows.exit_rows(position())
     assert [line["distance"] for line in lines] == [None, None]
 
 
