@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from api.app import build_app
 from api.runtime import Runtime
-from api.wiring import PAPER_QUOTES, guard_config, venue_rules, venue_urls
+from api.wiring import PAPER_QUOTES, feed_connector, guard_config, venue_rules, venue_urls
 from engine.connections import bounded
 from engine.core.guardian import Guardian
 from engine.flow import Flow
@@ -91,6 +91,8 @@ async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterat
                     guard_then_account(flow, paper[venue]),
                     flow.handle,
                     settings.stale_feed_seconds,
+                    client=client,
+                    connector=feed_connector(settings, clock),
                 )
                 feeds[venue] = _Crediting(feed, paper[venue], settings.paper_balance)
             runtime = Runtime(settings, flow, engine, catalog, clock, random_id)
@@ -121,6 +123,9 @@ class _Crediting:
 
     def unwatch(self, instrument: InstrumentId) -> None:
         self._feed.unwatch(instrument)
+
+    def check(self, instrument: Instrument) -> None:
+        self._feed.check(instrument)
 
     async def run(self) -> None:
         await self._feed.run()

@@ -8,9 +8,13 @@ from engine.model.errors import Misconfigured
 from engine.model.exit_set import Exits
 from engine.model.exits import Disarmed, Limit, Percent
 from engine.model.instrument import Market
-from engine.settings import OnOpposite, Settings
+from engine.ports import Clock
+from engine.settings import FeedTransport, OnOpposite, Settings
 from engine.simulator.matching import VenueRules
+from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
+from engine.venues.transport import Connector
+from engine.venues.websockets_transport import WebsocketsConnector
 
 # Taker fees of accounts without a discount: the venues' public fee schedules, 2026.
 TAKER_FEES: dict[tuple[str, Market], Decimal] = {
@@ -58,6 +62,13 @@ def venue_rules(settings: Settings, venue: str) -> VenueRules:
         leverage=Decimal(settings.leverage),
         ids_unique_for_ever=venue != "binance",
     )
+
+
+def feed_connector(settings: Settings, clock: Clock) -> Connector:
+    """Return the library that carries the price streams."""
+    if settings.feed_transport is FeedTransport.PICOWS:
+        return PicowsConnector(clock.monotonic_ns)
+    return WebsocketsConnector(clock.monotonic_ns)
 
 
 def venue_urls(settings: Settings, venue: str) -> VenueUrls:

@@ -12,7 +12,6 @@ from engine.settings_addresses import HOSTS, needed
 from engine.settings_fields import (
     TELLING,
     Backstop,
-    FeedTransport,
     Fields,
     GapPolicy,
     Language,
@@ -70,7 +69,6 @@ UNBUILT: Final[dict[str, Unbuilt]] = {
     "backstop": Unbuilt(_beyond(Backstop.LINEAR), "stop orders at the exchange"),
     "backstop_extra_percent": Unbuilt(_beyond(5), "stop orders at the exchange"),
     "max_tick_jump_percent": Unbuilt(_beyond(20), "another bound for price jumps"),
-    "feed_transport": Unbuilt(_beyond(FeedTransport.WEBSOCKETS), "picows"),
     "owner_language": Unbuilt(_beyond(Language.EN), "Russian"),
     "telegram_bot_token": Unbuilt(_present, "Telegram"),
     "telegram_chat_id": Unbuilt(_present, "Telegram"),

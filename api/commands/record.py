@@ -15,7 +15,7 @@ import structlog
 import typer
 
 from api.commands.common import Json, fail, load_settings, print_json
-from api.wiring import venue_urls
+from api.wiring import feed_connector, venue_urls
 from engine import logs
 from engine.clock import SystemClock
 from engine.model.errors import Retryable, TickguardError
@@ -55,12 +55,14 @@ def record(
     progress = sys.stderr.isatty()
     # Over the progress line only what is wrong is told.
     logs.configure(settings.secret_values(), level=logging.WARNING if progress else logging.INFO)
+    clock = SystemClock()
     try:
         recorder = Recorder(
             out or settings.data_dir / FOLDER,
             {venue: venue_urls(settings, venue) for venue in _venues(wanted, settings)},
-            SystemClock(),
+            clock,
             settings.stale_feed_seconds,
+            feed_connector(settings, clock),
             compress=gzip,
         )
         seconds = asyncio.run(_record(recorder, wanted, minutes * SECONDS_PER_MINUTE, progress))

@@ -28,7 +28,7 @@ from engine.venues.dialect import ControlKind, Dialect
 from engine.venues.feed import Endpoint, StreamFeed
 from engine.venues.recorder_files import Recording, Stream
 from engine.venues.registry import BybitUrls, VenueUrls, build_feed, build_instruments
-from engine.venues.transport import Connector, Transport, TransportError, WebsocketsConnector
+from engine.venues.transport import Connector, Transport, TransportError
 
 NEAR_NAMES = 3
 
@@ -178,10 +178,12 @@ class Recorder:
         urls: Mapping[str, VenueUrls],
         clock: Clock,
         stale_feed_seconds: float,
+        connector: Connector,
         *,
         compress: bool = False,
     ) -> None:
         self._urls = urls
+        self._connector = connector
         self._clock = clock
         self._stale_feed_seconds = stale_feed_seconds
         self._replies = Replies()
@@ -248,7 +250,7 @@ class Recorder:
         own = [each for each in instruments if each.id.venue == venue]
         clock, urls = self._clock, self._urls[venue]
         connector = TeeConnector(
-            WebsocketsConnector(clock.monotonic_ns),
+            self._connector,
             self._doors(venue, [each.id for each in own]),
             self.recording,
             clock,

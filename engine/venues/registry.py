@@ -13,11 +13,15 @@ from engine.model.instrument import Market
 from engine.ports import Clock, FeedSink, Instruments, TickSink
 from engine.venues.binance import feed as binance_feed
 from engine.venues.binance.instruments import BinanceInstruments
+from engine.venues.binance.prices import BinancePrices
 from engine.venues.bybit import feed as bybit_feed
 from engine.venues.bybit.instruments import BybitInstruments
+from engine.venues.bybit.prices import BybitPrices
 from engine.venues.feed import Endpoint, StreamFeed
+from engine.venues.prices import PriceSource
 from engine.venues.stream import Timings
-from engine.venues.transport import Connector, WebsocketsConnector
+from engine.venues.transport import Connector
+from engine.venues.websockets_transport import WebsocketsConnector
 
 
 class _Addresses:
@@ -74,12 +78,14 @@ def build_feed(
     feed_sink: FeedSink,
     stale_feed_seconds: float,
     *,
+    client: httpx.AsyncClient | None = None,
     connector: Connector | None = None,
     rng: random.Random | None = None,
     timings: Timings | None = None,
 ) -> StreamFeed:
     """Build a venue's feed. It opens no connection before its ``run`` and a first ``watch``.
 
+    ``client`` checks prices by REST and stays the caller's to close; without one none is checked.
     ``rng`` jitters the pauses between connections; ``connector`` is the WebSocket library.
     """
     return StreamFeed(
@@ -92,6 +98,7 @@ def build_feed(
         stale_feed_seconds,
         rng=rng or random.SystemRandom(),
         timings=timings,
+        prices=_prices(urls, client, clock) if client is not None else None,
     )
 
 
@@ -107,3 +114,9 @@ def _endpoints(urls: VenueUrls) -> Mapping[Market, Sequence[Endpoint]]:
     if isinstance(urls, BybitUrls):
         return bybit_feed.endpoints(urls.ws_public)
     return binance_feed.endpoints(urls.spot_ws, urls.usdm_ws)
+
+
+def _prices(urls: VenueUrls, client: httpx.AsyncClient, clock: Clock) -> PriceSource:
+    if isinstance(urls, BybitUrls):
+        return BybitPrices(urls.rest_public or urls.rest, client, clock)
+    return BinancePrices(urls.spot_rest, urls.usdm_rest, client, clock)

@@ -1,30 +1,50 @@
 """The seam between a session and the library that carries its WebSocket.
 
-A second library plugs in by another ``Connector``; nothing else in the venues knows which one runs.
+A library plugs in by a ``Connector``, in a module of its own; nothing else in the venues knows
+which one runs.
 """
 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.connection import Connection
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.frames import Opcode
-
-MESSAGE_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 2.0
 KEEPALIVE_SECONDS = 20.0
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 READ_CHUNK_BYTES = 32 * 1024
-"""Parsing 32 KiB of 150-byte frames takes the library about 1 ms, in which no other task runs."""
+"""``websockets`` parses 32 KiB of 150-byte frames in about 1 ms, while no other task runs."""
 
 MAX_QUEUED_FRAMES = 4096
 """Beyond this the socket is not read; the venue's frames then wait in the kernel's buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one connection.
+
+    Attributes:
+        connect_seconds: from the first packet to the end of the opening handshake.
+        close_seconds: from our wish to close to the end of the connection.
+        keepalive_seconds: between two pings, and for the pong to each.
+        message_bytes: of a whole message, fragments together.
+        queued_frames: messages not read yet, beyond which the socket is not read.
+        read_bytes: taken from the socket at once.
+    """
+
+    connect_seconds: float = CONNECT_TIMEOUT_SECONDS
+    close_seconds: float = CLOSE_TIMEOUT_SECONDS
+    keepalive_seconds: float = KEEPALIVE_SECONDS
+    message_bytes: int = MAX_FRAME_BYTES
+    queued_frames: int = MAX_QUEUED_FRAMES
+    read_bytes: int = READ_CHUNK_BYTES
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class TransportError(Exception):
@@ -80,136 +100,60 @@ class Connector(Protocol):
         """Turn one of ``errors`` into the close code and reason that it carries."""
 
 
-class StampedConnection(ClientConnection):
-    """A client connection that keeps each message with the time at which its bytes arrived.
+class Inbox:
+    """What arrived on a connection and was not read yet, for one reader.
 
-    The stamp is taken when the event loop hands over the bytes: after the kernel's receive, TLS
-    decryption and whatever ran in the loop since the socket became readable. It is therefore late
-    by at most the longest step of the loop (a few ms by design, tens of us when idle), never early.
-    All messages completed by one read share its stamp.
+    The stamp of a message is taken when the event loop hands over the bytes: after the kernel's
+    receive, TLS decryption and whatever ran in the loop since the socket became readable. It is
+    therefore late by at most the longest step of the loop (a few ms by design, tens of us when
+    idle), never early. All messages completed by one read share its stamp.
 
-    The library parses and answers; only its queue of messages is replaced, since three coroutines
-    a message cost it as much as all that the guard does with a price. ``recv`` stays without
-    messages, and tells by its error how the connection ended.
+    Attributes:
+        frames: as ``Transport.frames``.
+        error: why nothing more will arrive; None while something may.
     """
 
-    def __init__(self, *args: Any, monotonic_ns: Callable[[], int], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, queued_frames: int) -> None:
         self.frames: deque[tuple[bytes, int]] = deque()
-        self._monotonic_ns = monotonic_ns
-        self._arrived_ns = 0
-        self._unfinished = bytearray()
+        self.error: Exception | None = None
+        self._queued_frames = queued_frames
         self._waiter: asyncio.Future[None] | None = None
-        self._paused_reading = False
-        self._lost = False
+        self._paused: asyncio.ReadTransport | None = None
 
     async def wait(self) -> None:
-        """Return when there are frames; raises ConnectionClosed once there will be none."""
+        """Return when there are frames; raises ``error`` once there will be none."""
         while not self.frames:
-            if self._lost:
-                await self.recv(decode=False)
-            if self._paused_reading:
-                self._paused_reading = False
-                self.transport.resume_reading()
-            self._waiter = self.loop.create_future()
+            if self.error is not None:
+                raise self.error
+            if self._paused is not None:
+                self._paused.resume_reading()
+                self._paused = None
+            self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
 
-    def data_received(self, data: bytes) -> None:
-        """Stamp the bytes, let the library parse them, and wake the reader."""
-        self._arrived_ns = self._monotonic_ns()
-        super().data_received(data)
+    def tell(self, socket: asyncio.ReadTransport) -> None:
+        """After a read: wake the reader, and let the socket wait if too much is unread."""
         if self.frames:
             self._wake()
-            if len(self.frames) > MAX_QUEUED_FRAMES and not self._paused_reading:
-                self._paused_reading = True
-                self.transport.pause_reading()
+            if len(self.frames) > self._queued_frames and self._paused is None:
+                self._paused = socket
+                socket.pause_reading()
 
-    def process_event(self, event: Any) -> None:
-        """Keep a message with the stamp of the bytes that completed it."""
-        if self.response is None:
-            super().process_event(event)
-        elif event.opcode not in MESSAGE_OPCODES:
-            # The client's own step only tells the handshake from frames, which was done above.
-            Connection.process_event(self, event)
-        elif event.fin and not self._unfinished:
-            self.frames.append((bytes(event.data), self._arrived_ns))
-        else:
-            self._unfinished += event.data  # the protocol bounds the size of the whole
-            if event.fin:
-                self.frames.append((bytes(self._unfinished), self._arrived_ns))
-                self._unfinished.clear()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let the reader take what is left, and then learn of the end."""
-        super().connection_lost(exc)
-        self._lost = True
+    def end(self, error: Exception) -> None:
+        """Let the reader take what is left, and then learn of the end. The first error counts."""
+        if self.error is None:
+            self.error = error
         self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def connection_made(self, transport: Any) -> None:
-        """Bound a single read, so that a burst cannot hold the loop for longer than its parsing."""
-        super().connection_made(transport)
-        # Selector transports read up to 256 KiB at once; others have no such attribute.
-        if isinstance(getattr(transport, "max_size", None), int):
-            transport.max_size = READ_CHUNK_BYTES
 
-
-class WebsocketsConnector:
-    """Opens connections by the ``websockets`` library (no compression: latency over bandwidth)."""
-
-    errors: tuple[type[Exception], ...] = (ConnectionClosed,)
-
-    def __init__(
-        self,
-        monotonic_ns: Callable[[], int],
-        *,
-        keepalive_seconds: float = KEEPALIVE_SECONDS,
-    ) -> None:
-        self._monotonic_ns = monotonic_ns
-        self._keepalive_seconds = keepalive_seconds
-        self._tls: ssl.SSLContext | None = None
-
-    async def connect(self, url: str) -> Transport:
-        """Open a connection.
-
-        Raises:
-            TransportError: refused, unreachable, or not a WebSocket.
-        """
-        try:
-            connection = await connect(
-                url,
-                create_connection=self._connection,  # type: ignore[arg-type]  # any factory will do
-                compression=None,
-                open_timeout=CONNECT_TIMEOUT_SECONDS,
-                close_timeout=CLOSE_TIMEOUT_SECONDS,
-                ping_interval=self._keepalive_seconds,
-                ping_timeout=self._keepalive_seconds,
-                max_size=MAX_FRAME_BYTES,
-                **self._tls_options(url),
-            )
-            return cast(StampedConnection, connection)
-        except (OSError, TimeoutError, ValueError, WebSocketException) as error:
-            raise TransportError(f"{type(error).__name__}: {error}") from error
-
-    def explain(self, error: Exception) -> TransportError:
-        """Turn a library error into the close code and reason that it carries."""
-        if isinstance(error, ConnectionClosed) and error.rcvd is not None:
-            return TransportError(error.rcvd.reason or "closed by the venue", error.rcvd.code)
-        return TransportError(f"{type(error).__name__}: {error}")
-
-    def _connection(self, *args: Any, **kwargs: Any) -> StampedConnection:
-        return StampedConnection(*args, monotonic_ns=self._monotonic_ns, **kwargs)
-
-    def _tls_options(self, url: str) -> dict[str, Any]:
-        # Building a context reads the certificate store (tens of ms): once, not at every reconnect.
-        if not url.startswith("wss:"):
-            return {}
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return {"ssl": self._tls}
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return the context of all connections; to build one takes tens of ms."""
+    return ssl.create_default_context()

@@ -1,15 +1,20 @@
-"""A scripted venue and what a feed tells of it."""
+"""A scripted venue and what a feed tells of it, read by each library."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.engine.venues.venue_server import Heard, VenueServer
+from tests.engine.venues.venue_server import LIBRARIES, Heard, Library, VenueServer
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> Library:
+    return LIBRARIES[request.param]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[VenueServer]:
-    async with VenueServer().running() as server:
+async def server(library: Library) -> AsyncIterator[VenueServer]:
+    async with VenueServer(library).running() as server:
         yield server
 
 

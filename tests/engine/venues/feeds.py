@@ -46,9 +46,10 @@ def make_feed(
         if venue == "bybit"
         else BinanceUrls(url, url, url, url, url)
     )
+    clock = SystemClock()
     return build_feed(
-        venue, urls, SystemClock(), heard.tick, heard.event, stale,
-        rng=random.Random(7), timings=timings,
+        venue, urls, clock, heard.tick, heard.event, stale,
+        connector=server.library(clock.monotonic_ns), rng=random.Random(7), timings=timings,
     )  # fmt: skip
 
 

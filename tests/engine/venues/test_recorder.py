@@ -25,9 +25,10 @@ from engine.venues.recorder import (
 )
 from engine.venues.recorder_files import Recording, Stream
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
-from engine.venues.transport import TransportError, WebsocketsConnector
+from engine.venues.transport import TransportError
 from tests.engine.simulator.rig import Rig, simulator
 from tests.engine.venues.recorded_files import is_played, numbers, read_files, sent_frames
+from tests.engine.venues.venue_server import LIBRARIES, Library
 
 WANTED = [
     InstrumentId("bybit", Market.LINEAR, "BTCUSDT"),
@@ -54,8 +55,12 @@ def urls_of(given: dict[str, str]) -> dict[str, VenueUrls]:
     }
 
 
-def recorder_of(rig: Rig, directory: Path, **options: Any) -> Recorder:
-    return Recorder(directory, urls_of(rig.server.urls), SystemClock(), 10.0, **options)
+def recorder_of(
+    rig: Rig, directory: Path, library: Library = LIBRARIES["websockets"], **options: Any
+) -> Recorder:
+    clock = SystemClock()
+    urls, connector = urls_of(rig.server.urls), library(clock.monotonic_ns)
+    return Recorder(directory, urls, clock, 10.0, connector, **options)
 
 
 async def record(
@@ -73,8 +78,10 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield rig
 
 
-async def test_files_hold_the_frames_that_were_sent_byte_for_byte(rig: Rig, tmp_path: Path) -> None:
-    recorder = recorder_of(rig, tmp_path / "out")
+async def test_files_hold_the_frames_that_were_sent_byte_for_byte(
+    rig: Rig, tmp_path: Path, library: Library
+) -> None:
+    recorder = recorder_of(rig, tmp_path / "out", library)
     instruments = await recorder.load(WANTED)
     clock = SystemClock()
     began_ns = clock.now_ns()
@@ -153,8 +160,10 @@ async def test_a_recording_is_played_with_the_same_texts(rig: Rig, tmp_path: Pat
     assert compared == len([key for key in recorded if key[-1] != "control"]) == 13
 
 
-async def test_a_lost_connection_leaves_a_whole_recording(rig: Rig, tmp_path: Path) -> None:
-    recorder = recorder_of(rig, tmp_path / "out")
+async def test_a_lost_connection_leaves_a_whole_recording(
+    rig: Rig, tmp_path: Path, library: Library
+) -> None:
+    recorder = recorder_of(rig, tmp_path / "out", library)
     instruments = await recorder.load(WANTED[:1])
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -205,7 +214,9 @@ async def test_an_unreachable_venue_is_told(tmp_path: Path) -> None:
     ) | dict.fromkeys(
         ("BYBIT_WS_PUBLIC_URL", "BINANCE_SPOT_WS_URL", "BINANCE_USDM_WS_URL"), "ws://127.0.0.1:1"
     )
-    recorder = Recorder(tmp_path, urls_of(dead), SystemClock(), 10.0)
+    clock = SystemClock()
+    connector = LIBRARIES["websockets"](clock.monotonic_ns)  # it opens none
+    recorder = Recorder(tmp_path, urls_of(dead), clock, 10.0, connector)
     with pytest.raises(Retryable):
         await recorder.load(WANTED)
 
@@ -284,11 +295,11 @@ def test_the_names_of_a_combined_stream_are_found() -> None:
 
 
 async def test_a_full_buffer_holds_the_reader_until_it_is_written(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.venues.recorder_files.MAX_WAITING_BYTES", 100)
     monkeypatch.setattr("engine.venues.recorder_files.FLUSH_SECONDS", 60.0)
-    recorder = recorder_of(rig, tmp_path / "out")
+    recorder = recorder_of(rig, tmp_path / "out", library)
     instruments = await recorder.load(WANTED[:1])
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -303,9 +314,9 @@ async def test_a_full_buffer_holds_the_reader_until_it_is_written(
     )
 
 
-async def test_the_connector_passes_errors_on(tmp_path: Path) -> None:
+async def test_the_connector_passes_errors_on(tmp_path: Path, library: Library) -> None:
     clock = SystemClock()
-    inner = WebsocketsConnector(clock.monotonic_ns)
+    inner = library(clock.monotonic_ns)
     recording = Recording(tmp_path, "20261101", 0, compress=False)
     tee = TeeConnector(inner, {}, recording, clock)
     assert tee.errors == inner.errors

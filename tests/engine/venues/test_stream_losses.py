@@ -13,7 +13,6 @@ from engine.model.ticks import TradeTick
 from engine.venues.bybit.feed import endpoints as bybit_endpoints
 from engine.venues.feed import StreamFeed
 from engine.venues.stream import Timings
-from engine.venues.transport import WebsocketsConnector
 from tests.engine.venues import frames
 from tests.engine.venues.feeds import (
     BNB,
@@ -55,10 +54,10 @@ async def test_a_close_1012_is_logged_and_told_once_and_the_topics_come_back(ser
     assert [type(each) for each in tail] == [TradeTick, FeedResumed, TradeTick, FeedResumed]
 
 
-async def test_an_unreachable_venue_is_told_once_and_tried_again(server, heard):
+async def test_an_unreachable_venue_is_told_once_and_tried_again(library, heard):
     feed = StreamFeed(
         "bybit", bybit_endpoints("ws://127.0.0.1:9/v5/public"),
-        WebsocketsConnector(heard.clock.monotonic_ns), heard.clock, heard.tick, heard.event, 30.0,
+        library(heard.clock.monotonic_ns), heard.clock, heard.tick, heard.event, 30.0,
         rng=random.Random(1), timings=QUICK,
     )  # fmt: skip
     watch(feed, BTC)

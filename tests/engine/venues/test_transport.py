@@ -1,66 +1,57 @@
-"""Connections over real sockets: whole messages, honest stamps, bounded queues, known ends."""
+"""What each library promises: whole messages, honest stamps, bounded queues, known ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import cast
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 from engine.clock import SystemClock
-from engine.venues import transport
-from engine.venues.transport import (
-    StampedConnection,
-    Transport,
-    TransportError,
-    WebsocketsConnector,
+from engine.venues.transport import DEFAULT_LIMITS, Limits, TransportError, tls_context
+from tests.engine.venues.sockets import (
+    connected,
+    connector_of,
+    end_of,
+    playing,
+    silent,
+    take,
 )
-
-Script = Callable[[ServerConnection], Awaitable[None]]
-
-
-@asynccontextmanager
-async def connected(script: Script) -> AsyncIterator[Transport]:
-    """A connection to a server that plays ``script`` to it, then waits to be left."""
-
-    async def answer(socket: ServerConnection) -> None:
-        await script(socket)
-        await socket.wait_closed()
-
-    async with serve(answer, "127.0.0.1", 0, compression=None) as server:
-        port = server.sockets[0].getsockname()[1]
-        connector = WebsocketsConnector(SystemClock().monotonic_ns)
-        connection = await connector.connect(f"ws://127.0.0.1:{port}")
-        try:
-            yield connection
-        finally:
-            await connection.close()
+from tests.engine.venues.venue_server import Library, until
 
 
-async def take(connection: Transport, count: int) -> list[bytes]:
-    """The next ``count`` messages."""
-    taken: list[bytes] = []
-    while len(taken) < count:
-        await connection.wait()
-        while connection.frames:
-            taken.append(connection.frames.popleft()[0])
-    return taken
-
-
-async def test_messages_come_whole_and_in_order_whatever_their_fragments() -> None:
+async def test_messages_come_whole_and_in_order_whatever_their_fragments(library: Library) -> None:
     async def script(socket: ServerConnection) -> None:
         await socket.send("one")
         await socket.send(["t", "", "wo"])
         await socket.send(["", "", ""])
         await socket.ping()
         await socket.send(b"\x00three")
+        socket.transport.write(b"\x01\x03fir\x89\x00\x80\x02st")  # a ping between the fragments
 
-    async with connected(script) as connection:
-        assert await take(connection, 4) == [b"one", b"two", b"", b"\x00three"]
+    async with connected(library, script) as connection:
+        assert await take(connection, 5) == [b"one", b"two", b"", b"\x00three", b"first"]
 
 
-async def test_a_stamp_is_taken_when_the_bytes_that_complete_a_message_arrive() -> None:
+async def test_a_message_keeps_its_bytes_when_others_follow(library: Library) -> None:
+    sent = [f"{number:05}" * 50 for number in range(3000)]
+    go_on = asyncio.Event()
+
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(sent[0])
+        await go_on.wait()
+        for message in sent[1:]:
+            await socket.send(message)
+
+    async with connected(library, script) as connection:
+        first = await take(connection, 1)
+        go_on.set()
+        assert first + await take(connection, len(sent) - 1) == [each.encode() for each in sent]
+
+
+async def test_a_stamp_is_taken_when_the_bytes_that_complete_a_message_arrive(
+    library: Library,
+) -> None:
     clock = SystemClock()
     half_sent_ns: list[int] = []
     go_on = asyncio.Event()
@@ -75,7 +66,7 @@ async def test_a_stamp_is_taken_when_the_bytes_that_complete_a_message_arrive() 
         await socket.send("before")
         await socket.send(halves())
 
-    async with connected(script) as connection:
+    async with connected(library, script) as connection:
         await take(connection, 1)
         await asyncio.sleep(0.05)
         before_ns = clock.monotonic_ns()
@@ -86,72 +77,343 @@ async def test_a_stamp_is_taken_when_the_bytes_that_complete_a_message_arrive() 
     assert half_sent_ns[0] < before_ns <= stamp_ns <= clock.monotonic_ns()
 
 
-async def test_the_messages_before_the_end_are_read_before_it_is_told() -> None:
+async def test_messages_of_one_read_share_its_stamp_also_behind_a_ping(library: Library) -> None:
     async def script(socket: ServerConnection) -> None:
-        await socket.send("last words")
+        socket.transport.write(b"\x81\x01a\x81\x01b\x89\x00")
+        await socket.recv()
+        socket.transport.write(b"\x81\x01c\x81\x01d")
+
+    clock = SystemClock()
+    async with connected(library, script) as connection:
+        await connection.wait()
+        first = [connection.frames.popleft() for _ in range(2)]
+        before_ns = clock.monotonic_ns()
+        await connection.send("go on")
+        await connection.wait()
+        second = [connection.frames.popleft() for _ in range(2)]
+    assert [message for message, _ in first + second] == [b"a", b"b", b"c", b"d"]
+    assert first[0][1] == first[1][1] < before_ns < second[0][1] == second[1][1]
+
+
+@pytest.mark.parametrize(
+    ("close", "code", "reason"),
+    [
+        (b"\x88\x09\x03\xf4restart", 1012, "restart"),
+        (b"\x88\x08\x0f\xa1my own", 4001, "my own"),
+        (b"\x88\x02\x03\xe8", 1000, "closed by the venue"),
+        (b"\x88\x00", 1005, "closed by the venue"),
+    ],
+    ids=["1012", "4001", "1000", "none"],
+)
+async def test_the_messages_before_the_end_are_read_before_it_is_told(
+    library: Library, close: bytes, code: int, reason: str
+) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.write(b"\x81\x04last\x81\x05words" + close + b"\x81\x04late")
+
+    async with connected(library, script) as connection:
+        assert await take(connection, 2) == [b"last", b"words"]
+        end = await end_of(library, connection)
+    assert (end.code, str(end)) == (code, reason)
+
+
+async def test_a_close_of_the_venue_is_answered(library: Library) -> None:
+    answers: list[int | None] = []
+
+    async def script(socket: ServerConnection) -> None:
         await socket.close(1012, "restart")
+        answers.append(socket.protocol.close_rcvd and socket.protocol.close_rcvd.code)
 
-    connector = WebsocketsConnector(SystemClock().monotonic_ns)
-    async with connected(script) as connection:
-        await cast(StampedConnection, connection).wait_closed()
-        assert await take(connection, 1) == [b"last words"]
-        with pytest.raises(connector.errors) as raised:
-            await connection.wait()
-    end = connector.explain(raised.value)
-    assert (end.code, str(end)) == (1012, "restart")
+    async with connected(library, script) as connection:
+        await end_of(library, connection)
+        await until(lambda: answers)
+    assert answers == [1012]
 
 
-async def test_a_waiting_reader_learns_of_the_end() -> None:
+async def test_a_waiting_reader_learns_of_the_end(library: Library) -> None:
+    waits = asyncio.Event()
+
     async def script(socket: ServerConnection) -> None:
-        await asyncio.sleep(0.02)
+        await waits.wait()
         socket.transport.abort()
 
-    connector = WebsocketsConnector(SystemClock().monotonic_ns)
-    async with connected(script) as connection:
-        with pytest.raises(connector.errors) as raised:
-            await connection.wait()
-    assert connector.explain(raised.value).code == 1006
+    async with connected(library, script) as connection:
+        asyncio.get_running_loop().call_soon(waits.set)
+        assert (await end_of(library, connection)).code == 1006
 
 
-async def test_a_cancelled_wait_loses_nothing() -> None:
+async def test_what_is_sent_after_the_end_is_an_error(library: Library) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.abort()
+
+    async with connected(library, script) as connection:
+        await end_of(library, connection)
+        with pytest.raises(connector_of(library).errors):
+            await connection.send("too late")
+
+
+async def test_a_cancelled_wait_loses_nothing(library: Library) -> None:
     go_on = asyncio.Event()
 
     async def script(socket: ServerConnection) -> None:
         await go_on.wait()
         await socket.send("late")
 
-    async with connected(script) as connection:
+    async with connected(library, script) as connection:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(connection.wait(), 0.01)
         go_on.set()
         assert await take(connection, 1) == [b"late"]
 
 
+@pytest.mark.parametrize("tls", [False, True])
 async def test_a_reader_that_lags_stops_the_socket_and_then_gets_everything(
-    monkeypatch: pytest.MonkeyPatch,
+    library: Library, tls: bool
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_QUEUED_FRAMES", 8)
-    monkeypatch.setattr(transport, "READ_CHUNK_BYTES", 1024)
-    sent = [str(number) * 100 for number in range(300)]
+    limits = Limits(queued_frames=8, read_bytes=1024)
+    sent = [f"{number:04}" * 1000 for number in range(5000)]
+    done = asyncio.Event()
 
     async def script(socket: ServerConnection) -> None:
         for message in sent:
             await socket.send(message)
+        done.set()
 
-    async with connected(script) as connection:
+    async with connected(library, script, limits, tls=tls) as connection:
         await asyncio.sleep(0.2)
-        waiting = len(connection.frames)
-        assert 8 < waiting <= 8 + 1024 // 100 + 1
+        # 20 MB are more than any kernel's buffers: the venue has to wait. TLS decrypts in records.
+        assert 8 < len(connection.frames) <= 8 + (70 if tls else 2)
+        assert not done.is_set()
         assert await take(connection, len(sent)) == [message.encode() for message in sent]
 
 
-async def test_what_is_no_websocket_is_no_connection() -> None:
+async def test_one_read_is_bounded(library: Library) -> None:
+    """Other tasks run between two reads of a burst, so no read may take all of it."""
+    limits = Limits(read_bytes=2048)
+    burst = b"\x81\x64" + b"x" * 100
+
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.write(burst * 10_000)
+
+    async with connected(library, script, limits) as connection:
+        most = taken = 0
+        while taken < 10_000:
+            await connection.wait()
+            most = max(most, len(connection.frames))
+            taken += len(connection.frames)
+            connection.frames.clear()
+    assert most <= 2 * (2048 // len(burst) + 1)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        b"\x81\x7f" + (1 << 40).to_bytes(8, "big") + b"x" * 100,
+        b"\x81\x7e" + (2000).to_bytes(2, "big") + b"x" * 2000,
+        (b"\x01\x7e" + (600).to_bytes(2, "big") + b"x" * 600)
+        + (b"\x80\x7e" + (600).to_bytes(2, "big") + b"x" * 600),
+    ],
+    ids=["announced", "whole", "in_fragments"],
+)
+async def test_a_message_beyond_the_bound_ends_the_connection(
+    library: Library, frames: bytes
+) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.write(frames)
+
+    async with connected(library, script, Limits(message_bytes=1000)) as connection:
+        end = await end_of(library, connection)
+    assert "1009" in f"{end.code} {end}"
+    assert not connection.frames
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [b"\x80\x02no", b"\x01\x02no\x81\x02no", b"\xc1\x02no", b"\x91\x02no", b"\x83\x02no"],
+    ids=["end_of_nothing", "message_in_message", "compressed", "reserved_bit", "no_such_kind"],
+)
+async def test_a_venue_that_breaks_the_protocol_is_left(library: Library, frames: bytes) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.write(frames + b"\x81\x02no")
+
+    async with connected(library, script) as connection:
+        end = await end_of(library, connection)
+    assert "1002" in f"{end.code} {end}"
+    assert not connection.frames
+
+
+async def test_pings_are_answered_and_sent_for_as_long_as_they_are_answered(
+    library: Library,
+) -> None:
+    pings: list[bytes] = []
+    limits = Limits(keepalive_seconds=0.03)
+
+    class Counting(ServerConnection):
+        def process_event(self, event) -> None:
+            if event.__class__.__name__ == "Frame" and event.opcode == 9:
+                pings.append(bytes(event.data))
+            super().process_event(event)
+
+    async def script(socket: ServerConnection) -> None:
+        await (await socket.ping())
+        await until(lambda: len(pings) > 3)
+        await socket.send("alive")
+
+    async with connected(library, script, limits, create_connection=Counting) as connection:
+        assert await take(connection, 1) == [b"alive"]
+    assert len(set(pings)) == len(pings)
+
+
+async def test_a_venue_that_answers_no_ping_is_gone(library: Library) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+
+    async with connected(library, script, Limits(keepalive_seconds=0.05)) as connection:
+        end = await end_of(library, connection)
+    assert end.code == 1006
+
+
+async def test_a_close_is_a_handshake(library: Library) -> None:
+    codes: list[int | None] = []
+
+    async def script(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+        codes.append(socket.close_code)
+
+    async with connected(library, script) as connection:
+        await connection.close()
+        await until(lambda: codes)
+        assert (await end_of(library, connection)).code in {1000, 1006}
+    assert codes == [1000]
+
+
+async def test_a_venue_that_does_not_answer_a_close_is_left_alone(library: Library) -> None:
+    ended = asyncio.Event()
+
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await ended.wait()
+        socket.transport.abort()
+
+    async with connected(library, script, Limits(close_seconds=0.1)) as connection:
+        async with asyncio.timeout(5):
+            await connection.close()
+        ended.set()
+
+
+async def test_sending_waits_for_a_venue_that_takes_nothing(library: Library) -> None:
+    async def script(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await asyncio.sleep(0.5)
+        socket.transport.resume_reading()
+
+    async def send_much() -> None:
+        for _ in range(100):
+            await connection.send("x" * (1 << 20))
+
+    async with connected(library, script, Limits(close_seconds=0.1)) as connection:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(send_much(), 0.2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 404 Not Found\r\n\r\n", b"\x00 nonsense\r\n\r\n"],
+    ids=["nothing", "not_found", "nonsense"],
+)
+async def test_what_is_no_websocket_is_no_connection(library: Library, answer: bytes) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(TransportError):
-            await WebsocketsConnector(SystemClock().monotonic_ns).connect(f"ws://127.0.0.1:{port}")
+            await connector_of(library).connect(f"ws://127.0.0.1:{port}")
+    with pytest.raises(TransportError):
+        await connector_of(library).connect(f"ws://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "ws://", "ws://127.0.0.1:99999"])
+async def test_what_is_no_address_is_no_connection(library: Library, url: str) -> None:
+    with pytest.raises(TransportError):
+        await connector_of(library).connect(url)
+
+
+async def test_a_handshake_that_takes_too_long_leaves_no_connection(library: Library) -> None:
+    """Also where the venue answers in the end."""
+    heads: list[bytes] = []
+    ended = asyncio.Event()
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(100):
+                pass
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TransportError):
+            await connector_of(library, Limits(connect_seconds=0.1)).connect(
+                f"ws://127.0.0.1:{port}"
+            )
+        async with asyncio.timeout(5):
+            await ended.wait()
+    assert heads
+
+
+async def test_a_venue_is_reached_by_tls_if_its_certificate_is_trusted(library: Library) -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(await socket.recv())
+        await socket.close(1012, "restart")
+
+    async with connected(library, script, tls=True) as connection:
+        await connection.send("through TLS")
+        assert await take(connection, 1) == [b"through TLS"]
+        assert (await end_of(library, connection)).code == 1012
+    async with playing(silent, tls=True) as url:
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await library(SystemClock().monotonic_ns, DEFAULT_LIMITS).connect(url)
+
+
+def test_all_connections_share_one_tls_context() -> None:
+    assert tls_context() is tls_context()
+
+
+async def test_the_environment_s_proxy_is_used(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.split()[1])
+        host, port = asked[-1].decode().split(":")
+        venue_reader, venue_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(copy(reader, venue_writer), copy(venue_reader, writer))
+
+    async def script(socket: ServerConnection) -> None:
+        await socket.send("by a proxy")
+
+    proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    async with proxy, playing(script) as url:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        connection = await connector_of(library).connect(url)
+        assert await take(connection, 1) == [b"by a proxy"]
+        await connection.close()
+    assert [f"ws://{each.decode()}/v5/public" for each in asked] == [url]

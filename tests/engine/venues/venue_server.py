@@ -13,12 +13,21 @@ from websockets.exceptions import ConnectionClosed
 from engine.clock import SystemClock
 from engine.model.events import FeedLost, FeedResumed
 from engine.model.ticks import Tick
+from engine.venues.picows_transport import PicowsConnector
+from engine.venues.websockets_transport import WebsocketsConnector
+
+Library = type[WebsocketsConnector] | type[PicowsConnector]
+LIBRARIES: dict[str, Library] = {
+    "websockets": WebsocketsConnector,
+    "picows": PicowsConnector,
+}
 
 
 class VenueServer:
     """Answers requests as Bybit and Binance do, unless told otherwise.
 
     Attributes:
+        library: what the feeds of the test read it with.
         requests: every request received, with the monotonic moment (s) of its arrival.
         pings: application pings received.
         mute_acks: requests are not answered.
@@ -26,7 +35,8 @@ class VenueServer:
         paths: the path of each connection, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: Library) -> None:
+        self.library = library
         self.connections: list[ServerConnection] = []
         self.paths: list[str] = []
         self.requests: list[tuple[float, dict[str, Any]]] = []
