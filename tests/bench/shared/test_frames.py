@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from bench.shared.frames import END_PRICE, PRICE, blasted, crosses, paced, stamped
+from bench.shared.frames import END_PRICE, PRICE, blasted, crosses, paced, prices, stamped
 from engine.venues.bybit.wire import OPENING, TradeFrame
 
 decode = msgspec.json.Decoder(TradeFrame, strict=False).decode
@@ -27,6 +27,14 @@ def test_a_blast_ends_with_its_only_frame_at_the_end_price() -> None:
     assert [decode(frame).data[0].seq for frame in frames] == sorted(
         {decode(frame).data[0].seq for frame in frames}
     )
+
+
+def test_both_venues_formats_carry_the_same_prices() -> None:
+    bybit = [decode(frame).data[0].p for frame in blasted(300, 1_000)]
+    binance = [json.loads(frame) for frame in blasted(300, 1_000, "binance")]
+    assert bybit == [float(each["p"]) for each in binance] == list(prices(300))
+    assert [each["e"] for each in binance] == ["trade"] * 300
+    assert len({each["t"] for each in binance}) == 300
 
 
 def test_a_paced_frame_carries_the_time_of_its_write() -> None:

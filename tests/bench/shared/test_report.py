@@ -58,6 +58,18 @@ def test_lines_tell_the_verdict_of_every_target() -> None:
     ]
 
 
+def test_a_side_that_is_not_installed_meets_no_target_of_either_kind() -> None:
+    found = report(ratios={"speed": None, "delay": None, "other": None})
+    assert found.missed == ["speed", "delay"]
+    assert found.as_json()["ratios"] == {"speed": None, "delay": None, "other": None}
+    assert found.as_json()["ok"] is False
+    assert found.as_lines()[1:] == [
+        "speed: not installed  (target >= 0.85: MISSED)",
+        "delay: not installed  (target <= 3: MISSED)",
+        "other: not installed",
+    ]
+
+
 def test_ratios_are_of_the_same_round() -> None:
     assert ratios_of([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
     with pytest.raises(ValueError, match="shorter"):
