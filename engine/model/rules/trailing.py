@@ -42,11 +42,15 @@ def trailing_stop(side: Side, peak: Decimal, distance: Distance, instrument: Ins
 def step_price(side: Side, peak: Decimal, step: Distance, instrument: Instrument) -> Decimal:
     """Return the price at which the stop moves next, rounded so that it is reached no later.
 
-    Long: peak + step, rounded down. Short: peak - step, rounded up.
+    Long: peak + step, rounded down, but at least the next tick above the peak. Short: peak - step,
+    rounded up, but at most the next tick below it.
     """
+    tick = instrument.tick_size
     if side is Side.LONG:
-        return instrument.floor_price(peak + length(step, peak))
-    return instrument.ceil_price(peak - length(step, peak))
+        price = instrument.floor_price(peak + length(step, peak))
+        return max(price, instrument.floor_price(peak) + tick)
+    price = instrument.ceil_price(peak - length(step, peak))
+    return min(price, instrument.ceil_price(peak) - tick)
 
 
 def length(distance: Distance, peak: Decimal) -> Decimal:

@@ -1,0 +1,110 @@
+"""Stops that were reached and wait for their confirmation, in one direction."""
+
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from engine.model.exits import Distance
+from engine.model.rules.confirmation import Confirmation
+
+NS_PER_MS = 1_000_000
+
+
+class Trail(NamedTuple):
+    """What a trailing stop goes back to the book with."""
+
+    distance: Distance
+    step: Distance | None
+    best: float
+
+
+class Reached(NamedTuple):
+    """A rule that a price reached; ``trail`` is None for fixed thresholds."""
+
+    key: float
+    code: int
+    trail: Trail | None = None
+
+
+class _Wait(NamedTuple):
+    reached: Reached
+    due_tick: int
+    due_ns: int
+
+
+class Confirming:
+    """Waits in the orders in which they end: by the price, by the count and by the time.
+
+    A price costs O(log n) for each wait that it ends, and a few comparisons for all others.
+    """
+
+    __slots__ = ("_by_key", "_by_tick", "_by_time", "_confirmed", "_waits")
+
+    def __init__(self) -> None:
+        self._waits: dict[int, _Wait] = {}
+        self._by_key: list[tuple[float, int]] = []
+        self._by_tick: list[tuple[int, int]] = []
+        self._by_time: list[tuple[int, int]] = []
+        self._confirmed: list[Reached] = []
+
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    def get(self, code: int) -> Reached | None:
+        """Return a rule that waits."""
+        wait = self._waits.get(code)
+        return None if wait is None else wait.reached
+
+    def begin(self, reached: Reached, asked: Confirmation, tick: int, now_ns: int) -> None:
+        """Let a rule wait; ``tick`` is the number of the price that reached it, which counts."""
+        due_tick = tick + max(asked.ticks, 1) - 1
+        self._waits[reached.code] = _Wait(reached, due_tick, now_ns + asked.ms * NS_PER_MS)
+        heappush(self._by_key, (-reached.key, reached.code))
+        heappush(self._by_tick, (due_tick, reached.code))
+
+    def discard(self, code: int) -> bool:
+        """End a wait; tells whether there was one."""
+        if self._waits.pop(code, None) is None:
+            return False
+        if not self._waits:
+            for heap in (self._by_key, self._by_tick, self._by_time):
+                heap.clear()
+        return True
+
+    def recovered(self, way: float) -> list[Reached]:
+        """End and return the waits of stops that a price does not reach any more."""
+        found = []
+        while self._by_key and -self._by_key[0][0] > way:
+            key, code = heappop(self._by_key)
+            wait = self._waits.get(code)
+            if wait is not None and wait.reached.key == -key:
+                self.discard(code)
+                found.append(wait.reached)
+        return found
+
+    def elapse(self, tick: int, now_ns: int) -> None:
+        """Confirm the rules whose count and time are over."""
+        while self._by_tick and self._by_tick[0][0] <= tick:
+            due_tick, code = heappop(self._by_tick)
+            wait = self._waits.get(code)
+            if wait is not None and wait.due_tick == due_tick:
+                heappush(self._by_time, (wait.due_ns, code))
+        while self._by_time and self._by_time[0][0] <= now_ns:
+            due_ns, code = heappop(self._by_time)
+            wait = self._waits.get(code)
+            if wait is not None and wait.due_ns == due_ns:
+                self.discard(code)
+                heappush(self._confirmed, wait.reached)
+
+    def first(self) -> Reached | None:
+        """Return the confirmed rule that comes first."""
+        return self._confirmed[0] if self._confirmed else None
+
+    def pop(self) -> None:
+        """Remove what ``first`` returned."""
+        heappop(self._confirmed)
+
+    def drop_confirmed(self, code: int) -> None:
+        """Forget a confirmed rule whose position is not in the book any more."""
+        if self._confirmed:
+            self._confirmed = [reached for reached in self._confirmed if reached.code != code]
+            heapify(self._confirmed)

@@ -1,0 +1,110 @@
+"""The book of one instrument: its channels, and which rules of which positions they hold."""
+
+from engine.core.book.channel import Channel
+from engine.core.book.codes import Watched, code_of
+from engine.core.book.rules import fixed_rules, trailing_rule
+from engine.model.exits import Side
+from engine.model.instrument import Instrument
+from engine.model.position import Position
+from engine.model.rules.confirmation import Confirmation
+from engine.model.ticks import PriceSource
+
+UNCONFIRMED = Confirmation()
+CONFIRMED = frozenset({Watched.STOP, Watched.TRAIL})
+"""Rules that wait for their confirmation where one is asked for."""
+
+
+class _Armed:
+    """A position in the book."""
+
+    __slots__ = ("age", "channel", "codes")
+
+    def __init__(self, age: int) -> None:
+        self.age = age
+        self.channel: Channel | None = None
+        self.codes: tuple[int, ...] = ()
+
+
+class InstrumentBook:
+    """All channels of one instrument. A position's age is kept until it is disarmed."""
+
+    __slots__ = ("_ages", "_armed", "_ids", "ask", "bid", "last", "mark")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._ids: dict[int, str] = {}
+        self._armed: dict[str, _Armed] = {}
+        self._ages = 0
+        self.last = Channel(instrument, self._ids)
+        self.mark = Channel(instrument, self._ids)
+        self.bid = Channel(instrument, self._ids)
+        self.ask = Channel(instrument, self._ids)
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def __contains__(self, position_id: str) -> bool:
+        return position_id in self._armed
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return self.last, self.mark, self.bid, self.ask
+
+    def channel(self, source: PriceSource, side: Side) -> Channel:
+        """Return the channel a position is guarded on: with ``book`` a long closes at the bid."""
+        if source is PriceSource.LAST:
+            return self.last
+        if source is PriceSource.MARK:
+            return self.mark
+        return self.bid if side is Side.LONG else self.ask
+
+    def arm(self, position: Position) -> None:
+        """Put a position's rules into the book; what has not changed stays as it is.
+
+        So the peak of a trailing stop is kept, and a stop that is being confirmed goes on.
+        """
+        armed = self._armed.get(position.id)
+        if armed is None:
+            self._ages += 1
+            armed = self._armed[position.id] = _Armed(self._ages)
+            self._ids[self._ages] = position.id
+        channel = self.channel(position.trigger, position.side)
+        if armed.channel is not channel:
+            _drop(armed.channel, armed.codes)
+            armed.channel, armed.codes = channel, ()
+        asked = position.exits.confirmation
+        codes = []
+        for rule, rung, level, rises in fixed_rules(position):
+            code = code_of(armed.age, rule, rung)
+            codes.append(code)
+            wanted = asked if rule in CONFIRMED else UNCONFIRMED
+            channel.set_fixed(code, float(level), wanted, rises=rises)
+        trail = trailing_rule(position)
+        if trail is not None:
+            code = code_of(armed.age, Watched.TRAIL)
+            codes.append(code)
+            channel.set_trail(code, trail, asked, rises=position.side is Side.SHORT)
+        if armed.codes:
+            _drop(channel, set(armed.codes).difference(codes))
+        armed.codes = tuple(codes)
+        channel.refresh()
+
+    def disarm(self, position_id: str) -> None:
+        """Take a position's rules out of the book."""
+        armed = self._armed.pop(position_id, None)
+        if armed is not None:
+            del self._ids[armed.age]
+            _drop(armed.channel, armed.codes)
+
+    def peak(self, position_id: str) -> float | None:
+        """Return the peak of a position's trailing stop; None where it has none that is active."""
+        armed = self._armed.get(position_id)
+        if armed is None or armed.channel is None:
+            return None
+        return armed.channel.peak(code_of(armed.age, Watched.TRAIL))
+
+
+def _drop(channel: Channel | None, codes: tuple[int, ...] | set[int]) -> None:
+    if channel is not None:
+        for code in codes:
+            channel.discard(code)
+        channel.refresh()

@@ -1,0 +1,393 @@
+"""Trailing stops of one direction and one kind of distance, at a constant cost per price.
+
+Between new peaks thresholds stand still, and the nearest one is known. What makes trailing hard is
+a new peak: it moves every stop whose peak it passes. ``Following`` therefore only notes it. All
+cohorts that the price has passed since the last look have one peak now, the noted one; which they
+are is worked out when the price comes back, near enough to the nearest stop they could have (the
+smallest distance of all from the noted peak). So a new peak costs the same whatever it passes, and
+a cohort is united with others at most once in its life.
+
+``Stepping`` holds stops that move by steps. There the peak that counts is the first price beyond
+the step, not the last, so cohorts are moved at once, together; cohorts that moved are united.
+"""
+
+from bisect import bisect_left
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import count
+from math import inf
+
+from engine.core.book.cohorts import Cohort, found, larger
+from engine.core.book.thresholds import SLACK
+from engine.model.exits import Distance, Percent, Points, Side
+from engine.model.instrument import Instrument
+from engine.model.rules.trailing import step_price, trailing_stop
+
+ROUNDING = 1e-14
+"""More than doubles lose in a product and a sum, relative to their size."""
+
+
+class Family:
+    """What both kinds of trailing stops have in common. Sides differ only by ``sign``.
+
+    Attributes:
+        nearest: no threshold is smaller; inf when there is none. Read on every tick.
+        watch: the way at which (``Stepping``) or below which a price has to be told to ``move``.
+    """
+
+    __slots__ = (
+        "_added",
+        "_distances",
+        "_front",
+        "_front_key",
+        "_instrument",
+        "_keys",
+        "_kind",
+        "_live",
+        "_serial",
+        "_side",
+        "_sign",
+        "_tick",
+        "nearest",
+        "watch",
+    )
+
+    def __init__(
+        self, side: Side, instrument: Instrument, kind: type[Percent] | type[Points]
+    ) -> None:
+        self._side = side
+        self._sign = -side.sign
+        self._instrument = instrument
+        self._kind = kind
+        self._tick = float(instrument.tick_size)
+        self._live: dict[int, tuple[float, Cohort]] = {}
+        self._keys: list[tuple[float, int, Cohort]] = []
+        self._distances: dict[float, Distance] = {}
+        self._front: list[tuple[int, int, float, list[int], Cohort]] = []
+        self._front_key = inf
+        self._serial = count()
+        self._added = 0
+        self.nearest = inf
+        self.watch = -inf
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def add(self, code: int, distance: Distance, best: float, step: Distance | None) -> None:
+        """Add a rule with its peak, as a way."""
+        value = float(distance.value)
+        self._distances.setdefault(value, distance)
+        cohort = self._cohort(best, step)
+        cohort.add(code, value)
+        self._live[code] = (value, cohort)
+        self._lower(cohort, self._guess(best, value))
+        self._added += 1
+        if self._added > 2 * len(self._live) + SLACK:
+            self._compact()
+
+    def discard(self, code: int) -> bool:
+        """Remove a rule; tells whether it was there."""
+        if self._live.pop(code, None) is None:
+            return False
+        if not self._live:
+            self._compact()
+        return True
+
+    def best_of(self, code: int) -> float | None:
+        """Return the peak of a rule, as a way."""
+        entry = self._live.get(code)
+        return None if entry is None else self._best(found(entry[1]))
+
+    def move(self, way: float) -> None:
+        """Take a price that has gone as far as ``watch``."""
+        raise NotImplementedError
+
+    def first(self, way: float) -> tuple[float, int] | None:
+        """Return the reached (key, code) that comes first, None when none is reached."""
+        while True:
+            self._clean_front()
+            if self._front:
+                return self._front_key, self._front[0][0]
+            if not self._advance_front(way):
+                return None
+
+    def pop(self) -> tuple[float, Distance, Distance | None]:
+        """Remove what ``first`` returned; returns its peak (a way), distance and step."""
+        code, _, value, _, cohort = self._front[0]
+        del self._live[code]
+        self._advance_bucket()
+        return cohort.best, self._distances[value], cohort.step
+
+    # For the kinds
+
+    def _cohort(self, best: float, step: Distance | None) -> Cohort:
+        """Return the cohort of a peak, a new one if there is none."""
+        raise NotImplementedError
+
+    def _best(self, cohort: Cohort) -> float:
+        raise NotImplementedError
+
+    def _settle(self) -> None:
+        """Give every cohort the peak it has come to."""
+
+    def _cohorts(self) -> list[Cohort]:
+        raise NotImplementedError
+
+    # Reached rules
+
+    def _clean_front(self) -> None:
+        """Drop from the front what was removed."""
+        while self._front:
+            code, _, value, _, cohort = self._front[0]
+            entry = self._live.get(code)
+            if entry is not None and entry[0] == value and found(entry[1]) is cohort:
+                return
+            self._advance_bucket()
+
+    def _advance_bucket(self) -> None:
+        """Drop the first code of the front."""
+        _, serial, value, bucket, cohort = self._front[0]
+        heappop(bucket)
+        if bucket:
+            heapreplace(self._front, (bucket[0], serial, value, bucket, cohort))
+        else:
+            heappop(self._front)
+
+    def _advance_front(self, way: float) -> bool:
+        """Take the buckets of the nearest threshold to the front if it is reached."""
+        self._settle()
+        key = self._exact_nearest()
+        self.nearest = key
+        if key > way or key == inf:
+            return False
+        self._front_key = key
+        while self._keys and self._exact_nearest() == key:
+            cohort = self._keys[0][2]
+            while (value := cohort.nearest()) is not None and self._key(cohort, value) == key:
+                bucket = cohort.take()
+                entry = (bucket[0], next(self._serial), value, bucket, cohort)
+                heappush(self._front, entry)
+            self._register(cohort)
+        return True
+
+    def _exact_nearest(self) -> float:
+        """Work out the nearest threshold; afterwards its cohort is the head of ``_keys``."""
+        keys = self._keys
+        while keys:
+            key, serial, cohort = keys[0]
+            value = cohort.nearest() if _is_current(keys[0]) else None
+            if value is None:
+                heappop(keys)
+                continue
+            exact_key = self._key(cohort, value)
+            if exact_key == key:
+                return key
+            cohort.key = exact_key
+            heapreplace(keys, (exact_key, serial, cohort))
+        return inf
+
+    def _key(self, cohort: Cohort, value: float) -> float:
+        """Return the exact threshold of a distance in a cohort."""
+        peak = self._sign * cohort.exact_best
+        stop = trailing_stop(self._side, peak, self._distances[value], self._instrument)
+        return float(self._sign * stop)
+
+    def _guess(self, best: float, value: float) -> float:
+        """Return a key that no threshold of a distance and a peak is below."""
+        length = value * abs(best) / 100 if self._kind is Percent else value
+        return best + length - self._tick - ROUNDING * (abs(best) + length)
+
+    def _register(self, cohort: Cohort) -> None:
+        """Enter a cohort among the keys by its nearest distance."""
+        value = cohort.nearest()
+        cohort.key = inf
+        if value is not None:
+            self._lower(cohort, self._guess(cohort.best, value))
+
+    def _lower(self, cohort: Cohort, key: float) -> None:
+        if key < cohort.key:
+            cohort.key = key
+            heappush(self._keys, (key, next(self._serial), cohort))
+            self.nearest = min(self.nearest, key)
+
+    def _trim(self, cohorts: int) -> None:
+        """Forget keys that cohorts had before, once they are many."""
+        if len(self._keys) > 4 * (cohorts + SLACK):
+            self._keys = [entry for entry in self._keys if _is_current(entry)]
+            heapify(self._keys)
+
+    def _compact(self) -> None:
+        """Forget removed rules: make everything anew from the live ones."""
+        self._settle()
+        for cohort in self._cohorts():
+            cohort.clear()
+        for code, (value, cohort) in self._live.items():
+            root = found(cohort)
+            self._live[code] = (value, root)
+            root.add(code, value)
+        self._added = len(self._live)
+        self._forget_empty()
+        self._keys.clear()
+        used = {value for value, _ in self._live.values()}
+        self._distances = {value: d for value, d in self._distances.items() if value in used}
+        self.nearest = inf
+        for cohort in self._cohorts():
+            self._register(cohort)
+
+    def _forget_empty(self) -> None:
+        raise NotImplementedError
+
+
+def _is_current(entry: tuple[float, int, Cohort]) -> bool:
+    return entry[2].into is None and entry[2].key == entry[0]
+
+
+class Following(Family):
+    """Stops that follow every new peak."""
+
+    __slots__ = ("_bests", "_looks", "_low", "_smallest", "_stack")
+
+    def __init__(
+        self, side: Side, instrument: Instrument, kind: type[Percent] | type[Points]
+    ) -> None:
+        super().__init__(side, instrument, kind)
+        self._stack: list[Cohort] = []
+        self._bests: list[float] = []
+        """Peaks of the stack, rising as ways: the last one is passed first."""
+        self._low = inf
+        self._smallest = inf
+        self._looks = 0
+
+    def add(self, code: int, distance: Distance, best: float, step: Distance | None) -> None:
+        """Add a rule with its peak; peaks noted before do not count for it."""
+        if best > self._low:
+            self._settle()
+        super().add(code, distance, best, step)
+        self._smallest = min(self._smallest, float(distance.value))
+
+    def move(self, way: float) -> None:
+        """Note a new peak."""
+        if way < self.watch:
+            self._low = self.watch = way
+            self.nearest = min(self._still(), self._guess(way, self._smallest))
+
+    def _still(self) -> float:
+        """A key that no threshold of cohorts which the price has not passed is below."""
+        return self._keys[0][0] if self._keys else inf
+
+    def _best(self, cohort: Cohort) -> float:
+        return min(cohort.best, self._low)
+
+    def _cohort(self, best: float, step: Distance | None) -> Cohort:
+        index = bisect_left(self._bests, best)
+        if index < len(self._bests) and self._bests[index] == best:
+            return self._stack[index]
+        cohort = Cohort(best)
+        self._stack.insert(index, cohort)
+        self._bests.insert(index, best)
+        self.watch = min(self._low, self._bests[-1])
+        return cohort
+
+    def _cohorts(self) -> list[Cohort]:
+        return self._stack
+
+    def _settle(self) -> None:
+        """Unite the cohorts that the noted peak has passed."""
+        low, self._low = self._low, inf
+        if low == inf:
+            return
+        merged: Cohort | None = None
+        while self._bests and self._bests[-1] >= low:
+            self._bests.pop()
+            cohort = self._stack.pop()
+            if merged is None:
+                merged = cohort
+            else:
+                merged, smaller = larger(merged, cohort)
+                merged.absorb(smaller)
+        if merged is not None:
+            if merged.best != low:
+                merged.move(low)
+            self._stack.append(merged)
+            self._bests.append(low)
+            self._register(merged)
+        self._trim(len(self._stack))
+        self._look()
+        self.watch = self._bests[-1] if self._bests else -inf
+
+    def _look(self) -> None:
+        """Learn the smallest distance anew now and then, at a constant cost a look."""
+        self._looks += 1
+        if self._looks > len(self._stack) or len(self._stack) == 1:
+            self._looks = 0
+            values = (cohort.nearest() for cohort in self._stack)
+            self._smallest = min((v for v in values if v is not None), default=inf)
+
+    def _forget_empty(self) -> None:
+        self._stack = [cohort for cohort in self._stack if cohort.buckets]
+        self._bests = [cohort.best for cohort in self._stack]
+        self.watch = self._bests[-1] if self._bests else -inf
+
+
+class Stepping(Family):
+    """Stops that move when the price has gone a step beyond the peak that counts."""
+
+    __slots__ = ("_by_peak", "_moves")
+
+    def __init__(
+        self, side: Side, instrument: Instrument, kind: type[Percent] | type[Points]
+    ) -> None:
+        super().__init__(side, instrument, kind)
+        self._by_peak: dict[tuple[float, Distance | None], Cohort] = {}
+        self._moves: list[tuple[float, int, Cohort]] = []
+
+    def move(self, way: float) -> None:
+        """Move every cohort whose step the price has gone to this price, those of a step as one."""
+        moves = self._moves
+        while moves and way <= -moves[0][0]:
+            key, _, cohort = heappop(moves)
+            if cohort.into is not None or cohort.move_at != -key:
+                continue
+            del self._by_peak[cohort.best, cohort.step]
+            there = self._by_peak.get((way, cohort.step))
+            if there is not None:
+                cohort, smaller = larger(there, cohort)
+                cohort.absorb(smaller)
+            cohort.move(way)
+            self._place(cohort)
+            self._register(cohort)
+        self._trim(len(self._by_peak))
+        self._watch()
+
+    def _place(self, cohort: Cohort) -> None:
+        """Know a cohort by its peak, and when it moves next."""
+        self._by_peak[cohort.best, cohort.step] = cohort
+        if cohort.step is not None:
+            peak = self._sign * cohort.exact_best
+            price = step_price(self._side, peak, cohort.step, self._instrument)
+            cohort.move_at = float(self._sign * price)
+            heappush(self._moves, (-cohort.move_at, next(self._serial), cohort))
+
+    def _watch(self) -> None:
+        self.watch = -self._moves[0][0] if self._moves else -inf
+
+    def _best(self, cohort: Cohort) -> float:
+        return cohort.best
+
+    def _cohort(self, best: float, step: Distance | None) -> Cohort:
+        cohort = self._by_peak.get((best, step))
+        if cohort is None:
+            cohort = Cohort(best, step)
+            self._place(cohort)
+            self._watch()
+        return cohort
+
+    def _cohorts(self) -> list[Cohort]:
+        return list(self._by_peak.values())
+
+    def _forget_empty(self) -> None:
+        self._by_peak = {key: c for key, c in self._by_peak.items() if c.buckets}
+        self._moves = [
+            (-cohort.move_at, next(self._serial), cohort) for cohort in self._by_peak.values()
+        ]
+        heapify(self._moves)
+        self._watch()
