@@ -1,6 +1,7 @@
 """Stops that were reached and wait for their confirmation, in one direction."""
 
 from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import NamedTuple
 
 from engine.model.exits import Distance
@@ -26,6 +27,9 @@ class Reached(NamedTuple):
 
 
 class _Wait(NamedTuple):
+    """A wait; its number tells it from an earlier one of the same rule."""
+
+    number: int
     reached: Reached
     due_tick: int
     due_ns: int
@@ -37,14 +41,15 @@ class Confirming:
     A price costs O(log n) for each wait that it ends, and a few comparisons for all others.
     """
 
-    __slots__ = ("_by_key", "_by_tick", "_by_time", "_confirmed", "_waits")
+    __slots__ = ("_by_key", "_by_tick", "_by_time", "_confirmed", "_numbers", "_waits")
 
     def __init__(self) -> None:
         self._waits: dict[int, _Wait] = {}
-        self._by_key: list[tuple[float, int]] = []
-        self._by_tick: list[tuple[int, int]] = []
-        self._by_time: list[tuple[int, int]] = []
+        self._by_key: list[tuple[float, int, int]] = []
+        self._by_tick: list[tuple[int, int, int]] = []
+        self._by_time: list[tuple[int, int, int]] = []
         self._confirmed: list[Reached] = []
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self._waits)
@@ -56,10 +61,11 @@ class Confirming:
 
     def begin(self, reached: Reached, asked: Confirmation, tick: int, now_ns: int) -> None:
         """Let a rule wait; ``tick`` is the number of the price that reached it, which counts."""
+        code, number = reached.code, next(self._numbers)
         due_tick = tick + max(asked.ticks, 1) - 1
-        self._waits[reached.code] = _Wait(reached, due_tick, now_ns + asked.ms * NS_PER_MS)
-        heappush(self._by_key, (-reached.key, reached.code))
-        heappush(self._by_tick, (due_tick, reached.code))
+        self._waits[code] = _Wait(number, reached, due_tick, now_ns + asked.ms * NS_PER_MS)
+        heappush(self._by_key, (-reached.key, code, number))
+        heappush(self._by_tick, (due_tick, code, number))
 
     def discard(self, code: int) -> bool:
         """End a wait; tells whether there was one."""
@@ -74,26 +80,28 @@ class Confirming:
         """End and return the waits of stops that a price does not reach any more."""
         found = []
         while self._by_key and -self._by_key[0][0] > way:
-            key, code = heappop(self._by_key)
-            wait = self._waits.get(code)
-            if wait is not None and wait.reached.key == -key:
-                self.discard(code)
+            wait = self._current(heappop(self._by_key))
+            if wait is not None:
+                self.discard(wait.reached.code)
                 found.append(wait.reached)
         return found
 
     def elapse(self, tick: int, now_ns: int) -> None:
         """Confirm the rules whose count and time are over."""
         while self._by_tick and self._by_tick[0][0] <= tick:
-            due_tick, code = heappop(self._by_tick)
-            wait = self._waits.get(code)
-            if wait is not None and wait.due_tick == due_tick:
-                heappush(self._by_time, (wait.due_ns, code))
+            wait = self._current(heappop(self._by_tick))
+            if wait is not None:
+                heappush(self._by_time, (wait.due_ns, wait.reached.code, wait.number))
         while self._by_time and self._by_time[0][0] <= now_ns:
-            due_ns, code = heappop(self._by_time)
-            wait = self._waits.get(code)
-            if wait is not None and wait.due_ns == due_ns:
-                self.discard(code)
+            wait = self._current(heappop(self._by_time))
+            if wait is not None:
+                self.discard(wait.reached.code)
                 heappush(self._confirmed, wait.reached)
+
+    def _current(self, entry: tuple[float, int, int]) -> _Wait | None:
+        """Return the wait that an entry of an order stands for, None when it has ended."""
+        wait = self._waits.get(entry[1])
+        return wait if wait is not None and wait.number == entry[2] else None
 
     def first(self) -> Reached | None:
         """Return the confirmed rule that comes first."""
