@@ -27,7 +27,13 @@ async def test_failures_may_be_repeated(answer):
 
 @pytest.mark.parametrize(
     ("status", "header", "pause"),
-    [(429, "7", 7.0), (429, None, 60.0), (418, "soon", 300.0), (403, None, 600.0)],
+    [
+        (429, "7", 7.0),
+        (429, None, 60.0),
+        (418, "soon", 300.0),
+        (403, None, 600.0),
+        (503, "2", 2.0),
+    ],
 )
 async def test_a_rate_limit_says_how_long_to_be_silent(status, header, pause):
     headers = {"Retry-After": header} if header else {}
