@@ -5,11 +5,9 @@ from decimal import Decimal
 from engine.clock import NS_PER_MS, NS_PER_SECOND
 from engine.core.state import GuardConfig
 from engine.model.errors import Misconfigured
-from engine.model.exit_set import Exits
-from engine.model.exits import Disarmed, Limit, Percent
 from engine.model.instrument import Market
 from engine.ports import Clock
-from engine.settings import FeedTransport, OnOpposite, Settings
+from engine.settings import FeedTransport, OnOpposite, Settings, default_exits
 from engine.simulator.matching import VenueRules
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
@@ -26,15 +24,6 @@ TAKER_FEES: dict[tuple[str, Market], Decimal] = {
 
 PAPER_QUOTES = ("USDT", "USDC")
 """Quote assets that a paper account holds from its start; others are credited when first used."""
-
-
-def _limit(percent: Decimal) -> Limit:
-    return Percent(percent) if percent else Disarmed()
-
-
-def default_exits(settings: Settings) -> Exits:
-    """Return the exit rules of an entry that does not say otherwise."""
-    return Exits(_limit(settings.take_profit_percent), _limit(settings.stop_loss_percent))
 
 
 def guard_config(settings: Settings) -> GuardConfig:

@@ -18,7 +18,15 @@ from pydantic_settings import EnvSettingsSource
 
 from engine.model.errors import Misconfigured
 from engine.settings_addresses import HOSTS
-from engine.settings_checks import Problem, problems, remedy, text_of, warnings
+from engine.settings_checks import (
+    Problem,
+    default_exits,
+    exit_setting,
+    problems,
+    remedy,
+    text_of,
+    warnings,
+)
 from engine.settings_fields import (
     GROUPS,
     NAMES,
@@ -58,7 +66,9 @@ __all__ = [
     "Row",
     "Settings",
     "TradingMode",
+    "default_exits",
     "example",
+    "exit_setting",
     "is_loopback",
 ]
 

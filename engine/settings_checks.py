@@ -3,11 +3,18 @@
 import datetime
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
+from engine.model.exit_checks import ExitProblem, Situation, exit_problems, orphans
+from engine.model.exit_set import ExitChanges, Exits, amended
+from engine.model.exits import Disarmed, Percent, Side
+from engine.model.instrument import InstrumentId, Market
+from engine.model.money import plain
+from engine.model.rules.ladder import Rung
 from engine.settings_addresses import HOSTS, needed
 from engine.settings_fields import (
     TELLING,
@@ -17,7 +24,6 @@ from engine.settings_fields import (
     Language,
     MarginMode,
     OnOpposite,
-    OnSame,
     TradingMode,
     is_loopback,
 )
@@ -64,11 +70,9 @@ UNBUILT: Final[dict[str, Unbuilt]] = {
     "gap_policy": Unbuilt(_beyond(GapPolicy.CURRENT), "closing for a price in a gap"),
     "margin_mode": Unbuilt(_beyond(MarginMode.ISOLATED), "cross margin"),
     "on_opposite_signal": Unbuilt(_beyond(OnOpposite.CLOSE, OnOpposite.IGNORE), "reversing"),
-    "on_same_signal": Unbuilt(_beyond(OnSame.IGNORE), "adding to a position"),
     "max_daily_loss_percent": Unbuilt(_present, "the daily loss limit"),
     "backstop": Unbuilt(_beyond(Backstop.LINEAR), "stop orders at the exchange"),
     "backstop_extra_percent": Unbuilt(_beyond(5), "stop orders at the exchange"),
-    "max_tick_jump_percent": Unbuilt(_beyond(20), "another bound for price jumps"),
     "owner_language": Unbuilt(_beyond(Language.EN), "Russian"),
     "telegram_bot_token": Unbuilt(_present, "Telegram"),
     "telegram_chat_id": Unbuilt(_present, "Telegram"),
@@ -90,7 +94,7 @@ def problems(settings: Fields, given: frozenset[str]) -> Iterator[Problem]:
     Args:
         given: fields that the owner set, to a default or not.
     """
-    for check in (_unbuilt, _addresses, _default_venue, _keyless_api, _exchange_keys):
+    for check in (_unbuilt, _addresses, _default_venue, _keyless_api, _exchange_keys, _exits):
         yield from check(settings, given)
 
 
@@ -106,6 +110,10 @@ def warnings(settings: Fields, given: frozenset[str]) -> Iterator[str]:
             f"signals must name their venue: DEFAULT_VENUE={settings.default_venue} is not in "
             f"VENUES; set DEFAULT_VENUE={settings.venues[0]}"
         )
+    for problem in _problems_of_shorts(settings):
+        field = exit_setting(problem.field)
+        value = text_of(getattr(settings, field))
+        yield f"shorts will be refused by {field.upper()}={value}: {problem.remedy}"
 
 
 def _unbuilt(settings: Fields, given: frozenset[str]) -> Iterator[Problem]:
@@ -119,7 +127,7 @@ def _unbuilt(settings: Fields, given: frozenset[str]) -> Iterator[Problem]:
 def remedy(field: str) -> str:
     """Say how to get back to the default."""
     default = Fields.model_fields[field].default
-    if default is None or default == "":
+    if default is None or default in ("", ()):
         return "remove it"
     return f"remove it, or set the default {field.upper()}={text_of(default)}"
 
@@ -129,7 +137,9 @@ def text_of(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(
+            part if isinstance(part, str) else ":".join(map(plain, part)) for part in value
+        )
     if isinstance(value, float):
         return f"{value:.15g}"
     if isinstance(value, datetime.time):
@@ -184,3 +194,71 @@ def _exchange_keys(settings: Fields, _: frozenset[str]) -> Iterator[Problem]:
                     f"is not set, and TRADING_MODE={settings.trading_mode} needs it: set it, "
                     f"or take {venue} out of VENUES",
                 )
+
+
+NO_EXITS: Final = Exits(Disarmed(), Disarmed())
+_NAME: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_NAMED_OTHERWISE: Final = {"ladder": "take_profit_ladder", "trigger": "trigger_price"}
+
+
+def exit_setting(name: str) -> str:
+    """Return the setting that is the default of one of the webhook's exit fields."""
+    return _NAMED_OTHERWISE.get(name, name)
+
+
+def default_exits(settings: Fields) -> Exits:
+    """Return the exit rules of an entry that does not say otherwise, but for ``close_at``.
+
+    A time of day becomes a moment when a signal comes.
+    """
+    return amended(NO_EXITS, _asked(settings))
+
+
+def _asked(settings: Fields) -> ExitChanges:
+    offset = settings.break_even_offset_percent
+    rungs = settings.take_profit_ladder
+    return ExitChanges(
+        take_profit=_percent(settings.take_profit_percent),
+        stop_loss=_percent(settings.stop_loss_percent),
+        trailing=_percent(settings.trailing_percent),
+        trailing_activation=_percent(settings.trailing_activation_percent),
+        trailing_step=_percent(settings.trailing_step_percent),
+        break_even=_percent(settings.break_even_percent),
+        break_even_offset=Disarmed() if offset is None else offset,
+        break_even_after_rung=settings.break_even_after_rung,
+        ladder=tuple(Rung(Percent(percent), fraction) for percent, fraction in rungs),
+        max_hold_ns=int(settings.max_hold_seconds * 10**9),
+        confirm_ms=settings.confirm_ms,
+        confirm_ticks=settings.confirm_ticks,
+    )
+
+
+def _percent(value: Decimal) -> Percent | Disarmed:
+    return Percent(value) if value else Disarmed()
+
+
+def _exit_problems(settings: Fields, side: Side) -> list[ExitProblem]:
+    exits = default_exits(settings)
+    any_linear = InstrumentId(settings.default_venue, Market.LINEAR, "")
+    now = Situation(side, any_linear, settings.trigger_price, at_ns=0)
+    return [*exit_problems(exits, now), *orphans(exits, _asked(settings))]
+
+
+def _problems_of_shorts(settings: Fields) -> list[ExitProblem]:
+    """What a short alone cannot reach, such as a price 150 % below; longs may be all one trades."""
+    of_longs = _exit_problems(settings, Side.LONG)
+    return [found for found in _exit_problems(settings, Side.SHORT) if found not in of_longs]
+
+
+def _exits(settings: Fields, _: frozenset[str]) -> Iterator[Problem]:
+    """Defaults that cannot hold together would make every entry be refused."""
+    for found in _exit_problems(settings, Side.LONG):
+        field = exit_setting(found.field)
+        value = text_of(getattr(settings, field))
+        remedy = _NAME.sub(_as_setting, found.remedy)
+        yield Problem(field, f"={value} does not go with the other exits: {remedy}")
+
+
+def _as_setting(match: re.Match[str]) -> str:
+    name = exit_setting(match[0])
+    return name.upper() if name in Fields.model_fields else match[0]

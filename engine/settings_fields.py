@@ -1,3 +1,4 @@
+# long: one table of every setting, in the order of .env.example
 """Every setting: its name, type, bounds, default and one line of description.
 
 A field ``take_profit_percent`` is read from ``TAKE_PROFIT_PERCENT``. Percents are of price, money
@@ -25,6 +26,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.model.instrument import Market
+from engine.model.rules.confirmation import MAX_CONFIRM_MS, MAX_CONFIRM_TICKS
+from engine.model.rules.ladder import MAX_RUNGS
 from engine.model.ticks import PriceSource
 from engine.settings_addresses import ADDRESSES, HOSTS, PAPER, clean_address
 
@@ -97,6 +100,7 @@ GROUPS: Final = {
 
 
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,18})?")
+_TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):[0-5][0-9]")
 
 
 def _split_venues(value: object) -> object:
@@ -123,6 +127,26 @@ def _plain_number(value: object) -> object:
     return value
 
 
+def _split_ladder(value: object) -> object:
+    """Read ``5:0.5,10:0.5`` as pairs of profit in per cent and fraction."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.strip().split(":") for part in value.split(",")]
+    numbers = [number.strip() for pair in pairs for number in pair]
+    if any(len(pair) != 2 for pair in pairs) or not all(map(_PLAIN_NUMBER.fullmatch, numbers)):
+        raise ValueError("it has to be percent:fraction with commas between, as 5:0.5,10:0.5")
+    return tuple(tuple(map(Decimal, pair)) for pair in pairs)
+
+
+def _read_time_of_day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if _TIME_OF_DAY.fullmatch(value) is None:
+        raise ValueError("it has to be a time of day as 21:30")
+    hours, minutes = map(int, value.split(":"))
+    return datetime.time(hours, minutes)
+
+
 def _expand_home(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) else value
 
@@ -131,6 +155,8 @@ Venues = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_venues)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_read_zone), PlainSerializer(str)]
 Amount = Annotated[Decimal, BeforeValidator(_plain_number)]
 Folder = Annotated[Path, BeforeValidator(_expand_home)]
+Rungs = Annotated[tuple[tuple[Decimal, Decimal], ...], NoDecode, BeforeValidator(_split_ladder)]
+TimeOfDay = Annotated[datetime.time, BeforeValidator(_read_time_of_day)]
 
 
 class Fields(BaseSettings):
@@ -162,6 +188,42 @@ class Fields(BaseSettings):
     )
     stop_loss_percent: Amount = Field(
         Decimal("15.0"), ge=0, lt=100, description="close at this loss, in % of price; 0 is off"
+    )
+    trailing_percent: Amount = Field(
+        Decimal(0), ge=0, lt=100, description="close this far off the best price, in %; 0 is off"
+    )
+    trailing_activation_percent: Amount = Field(
+        Decimal(0), ge=0, le=1000, description="profit in % from which it trails; 0 is at once"
+    )
+    trailing_step_percent: Amount = Field(
+        Decimal(0), ge=0, lt=100, description="it moves in steps of at least this %; 0 is any"
+    )
+    break_even_percent: Amount = Field(
+        Decimal(0), ge=0, le=1000, description="at this profit in % the stop moves to entry; 0 off"
+    )
+    break_even_offset_percent: Amount | None = Field(
+        None, ge=0, le=1000, description="how far beyond entry, in %; empty covers the fees"
+    )
+    break_even_after_rung: int = Field(
+        0, ge=0, le=MAX_RUNGS, description="the stop moves there after this rung too; 0 is none"
+    )
+    take_profit_ladder: Rungs = Field(
+        (), description="parts closed at rising profits, percent:fraction as 5:0.5,10:0.5"
+    )
+    max_hold_seconds: float = Field(
+        0.0, ge=0, le=315_360_000, description="close after this time whatever the price; 0 is off"
+    )
+    close_at: TimeOfDay | None = Field(
+        None, description="close when clocks in TIMEZONE next show this, as 21:30; empty is off"
+    )
+    confirm_ms: int = Field(
+        0, ge=0, le=MAX_CONFIRM_MS, description="ms the price must stay beyond a stop; 0 is off"
+    )
+    confirm_ticks: int = Field(
+        0,
+        ge=0,
+        le=MAX_CONFIRM_TICKS,
+        description="prices in a row that must lie beyond a stop; 0 is off",
     )
     trigger_price: PriceSource = Field(
         PriceSource.LAST, description="price that is compared: last trade, mark (linear only), book"

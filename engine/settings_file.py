@@ -92,6 +92,7 @@ def near_name(name: str, known: Iterable[str], *, loosely: bool) -> str | None:
 def _similar_name(name: str, known: list[str]) -> str | None:
     close = difflib.get_close_matches(name, known, n=1, cutoff=_SIMILAR)
     cut = [other for other in known if other.startswith(f"{name}_")] if name.count("_") else []
+    cut.sort(key=lambda other: other != f"{name}_PERCENT")  # the unit is what is left out most
     return next(iter(close + cut), None)
 
 

@@ -5,8 +5,11 @@ import pytest
 from api.wiring import TAKER_FEES, guard_config, venue_rules, venue_urls
 from engine.clock import NS_PER_MS, NS_PER_SECOND
 from engine.model.errors import Misconfigured
+from engine.model.exit_set import Exits
 from engine.model.exits import Disarmed, Percent
 from engine.model.instrument import Market
+from engine.model.rules.ladder import Rung
+from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
 from engine.settings import Settings
 from engine.venues.registry import BinanceUrls, BybitUrls
@@ -24,7 +27,7 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
             max_open_positions=4,
         )
     )
-    assert (config.take_profit, config.stop_loss) == (Percent(Decimal("7.5")), Percent(Decimal(3)))
+    assert config.exits == Exits(Percent(Decimal("7.5")), Percent(Decimal(3)))
     assert (config.position_size, config.leverage) == (Decimal(250), Decimal(3))
     assert config.max_entry_deviation_percent == Decimal(2)
     assert config.signal_max_age_ns == 30 * NS_PER_SECOND
@@ -34,9 +37,18 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
     assert config.fee_rates == TAKER_FEES
 
 
+def test_the_guard_gets_every_exit_rule_of_the_settings() -> None:
+    settings = Settings(
+        trailing_percent=Decimal(2), take_profit_ladder=((Decimal(5), Decimal("0.5")),)
+    )
+    exits = guard_config(settings).exits
+    assert exits.trailing == Trailing(Percent(Decimal(2)))
+    assert exits.ladder == (Rung(Percent(Decimal(5)), Decimal("0.5")),)
+
+
 def test_a_limit_of_zero_is_off() -> None:
     config = guard_config(Settings(take_profit_percent=Decimal(0), stop_loss_percent=Decimal(0)))
-    assert (config.take_profit, config.stop_loss) == (Disarmed(), Disarmed())
+    assert config.exits == Exits(Disarmed(), Disarmed())
 
 
 @pytest.mark.parametrize("venue", ["bybit", "binance"])

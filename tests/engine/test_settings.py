@@ -1,5 +1,6 @@
 """Loading: what wins, what is refused and in which words, and what is never said."""
 
+import datetime
 import itertools
 from decimal import Decimal
 from pathlib import Path
@@ -86,7 +87,21 @@ CONTRACT = [
     "KUCOIN_REST_URL=",
     "TELEGRAM_API_URL=https://api.telegram.org",
 ]
-NAMES = [line.partition("=")[0] for line in CONTRACT]
+OURS = [
+    "TRAILING_PERCENT=0",
+    "TRAILING_ACTIVATION_PERCENT=0",
+    "TRAILING_STEP_PERCENT=0",
+    "BREAK_EVEN_PERCENT=0",
+    "BREAK_EVEN_OFFSET_PERCENT=",
+    "BREAK_EVEN_AFTER_RUNG=0",
+    "TAKE_PROFIT_LADDER=",
+    "MAX_HOLD_SECONDS=0",
+    "CLOSE_AT=",
+    "CONFIRM_MS=0",
+    "CONFIRM_TICKS=0",
+]
+LISTED = CONTRACT + OURS
+NAMES = [line.partition("=")[0] for line in LISTED]
 
 
 class SomeoneElses(type(Path())):
@@ -127,7 +142,7 @@ def test_nothing_set_gives_the_defaults_of_the_contract(tmp_path):
 def test_every_name_of_the_contract_is_a_setting_with_its_default(tmp_path):
     rows = {row.name: row for row in Settings.load({}, tmp_path).describe()}
     assert set(rows) == set(NAMES)
-    for line in CONTRACT:
+    for line in LISTED:
         name, _, default = line.partition("=")
         assert rows[name].default == default or not default
         assert rows[name].description
@@ -135,7 +150,7 @@ def test_every_name_of_the_contract_is_a_setting_with_its_default(tmp_path):
 
 def test_the_example_lists_every_name_with_a_line_on_each():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    assert sorted(line for line in lines if "=" in line and line[0] != "#") == sorted(CONTRACT)
+    assert sorted(line for line in lines if "=" in line and line[0] != "#") == sorted(LISTED)
     for before, line in itertools.pairwise(lines):
         if line.split("=")[0] in NAMES:
             assert before.startswith("# ")
@@ -245,6 +260,30 @@ def test_every_mistake_is_told_at_once_with_its_remedy(tmp_path):
         "DATABASE_URL=sqlite:///:memory:",
         "BYBIT_REST_URL=api.bybit.com",
         "DAILY_REPORT_AT=25:00",
+        "TRAILING_PERCENT=100",
+        "TRAILING_PERCENT=-1",
+        "TRAILING_ACTIVATION_PERCENT=1001",
+        "TRAILING_STEP_PERCENT=100",
+        "BREAK_EVEN_PERCENT=1e3",
+        "BREAK_EVEN_OFFSET_PERCENT=-0.1",
+        "BREAK_EVEN_AFTER_RUNG=11",
+        "BREAK_EVEN_AFTER_RUNG=first",
+        "TAKE_PROFIT_LADDER=5",
+        "TAKE_PROFIT_LADDER=5:0.5:1",
+        "TAKE_PROFIT_LADDER=5:0.5,",
+        "TAKE_PROFIT_LADDER=5:half",
+        "TAKE_PROFIT_LADDER=5%:0.5",
+        "TAKE_PROFIT_LADDER=1e1:0.5",
+        "MAX_HOLD_SECONDS=-1",
+        "MAX_HOLD_SECONDS=inf",
+        "MAX_HOLD_SECONDS=315360001",
+        "CLOSE_AT=24:00",
+        "CLOSE_AT=9",
+        "CLOSE_AT=21:30:15",
+        "CLOSE_AT=21:30Z",
+        "CONFIRM_MS=60001",
+        "CONFIRM_MS=0.5",
+        "CONFIRM_TICKS=10001",
     ],
 )
 def test_an_invalid_value_is_refused_by_name(tmp_path, line):
@@ -280,6 +319,13 @@ def test_percents_keep_every_digit(percent):
 def test_a_number_that_is_hardly_meant_is_refused(tmp_path, name, text):
     with pytest.raises(Misconfigured, match=f"{name}={text} is not valid"):
         Settings.load({name: text}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [("21:30", (21, 30)), ("0:05", (0, 5)), ("23:59", (23, 59))]
+)
+def test_a_time_of_day_is_read_in_hours_and_minutes(tmp_path, text, at):
+    assert Settings.load({"CLOSE_AT": text}, tmp_path).close_at == datetime.time(*at)
 
 
 def test_venues_are_read_in_any_case_each_once(tmp_path):

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from engine.model.errors import Misconfigured
-from engine.settings import Settings
+from engine.model.exit_set import Exits
+from engine.model.exits import Percent
+from engine.model.rules.break_even import BreakEven
+from engine.model.rules.confirmation import Confirmation
+from engine.model.rules.ladder import Rung
+from engine.model.rules.time_stop import TimeStop
+from engine.model.rules.trailing import Trailing
+from engine.settings import Settings, default_exits
 from engine.settings_checks import UNBUILT, text_of
 from engine.settings_fields import Fields
 
@@ -41,12 +48,10 @@ UNBUILT_VALUES = [
     "GAP_POLICY=strict",
     "MARGIN_MODE=cross",
     "ON_OPPOSITE_SIGNAL=reverse",
-    "ON_SAME_SIGNAL=add",
     "MAX_DAILY_LOSS_PERCENT=5",
     "BACKSTOP=all",
     "BACKSTOP=off",
     "BACKSTOP_EXTRA_PERCENT=6",
-    "MAX_TICK_JUMP_PERCENT=10",
     "OWNER_LANGUAGE=ru",
     "TELEGRAM_BOT_TOKEN=123:abc",
     "TELEGRAM_CHAT_ID=1",
@@ -85,11 +90,89 @@ def test_a_default_that_is_spelt_out_is_no_error(tmp_path, field):
     ["ON_OPPOSITE_SIGNAL=ignore", "TRIGGER_PRICE=mark", "TRIGGER_PRICE=book", "API_PORT=0",
      "BYBIT_API_KEY=x", "OKX_PASSPHRASE=x", "DATABASE_URL=sqlite:///other.sqlite", "VENUES=binance",
      "BYBIT_WS_PRIVATE_URL=ws://h/v5/private", "BACKSTOP_EXTRA_PERCENT=5.0", "LEVERAGE=125",
-     "TIMEZONE=Europe/Berlin", "DEFAULT_MARKET=spot", "API_HOST=0.0.0.0"],
+     "TIMEZONE=Europe/Berlin", "DEFAULT_MARKET=spot", "API_HOST=0.0.0.0", "ON_SAME_SIGNAL=add",
+     "MAX_TICK_JUMP_PERCENT=10", "TRAILING_PERCENT=2", "BREAK_EVEN_PERCENT=3", "CLOSE_AT=21:30",
+     "TAKE_PROFIT_LADDER=5:0.5,10:0.5", "MAX_HOLD_SECONDS=3600", "CONFIRM_MS=500",
+     "CONFIRM_TICKS=3"],
 )  # fmt: skip
 def test_what_is_built_may_be_set_on_paper(tmp_path, line):
     name, _, value = line.partition("=")
     Settings.load({name: value}, tmp_path)
+
+
+SETS = [
+    ("TRAILING_ACTIVATION_PERCENT=5", "TRAILING_PERCENT too"),
+    ("TRAILING_STEP_PERCENT=1", "TRAILING_PERCENT too"),
+    ("BREAK_EVEN_OFFSET_PERCENT=1", "BREAK_EVEN_PERCENT too"),
+    ("BREAK_EVEN_AFTER_RUNG=1", "0 rungs"),
+    ("TRAILING_ACTIVATION_PERCENT=15 TRAILING_PERCENT=1", "take-profit"),
+    ("TRAILING_ACTIVATION_PERCENT=8 TRAILING_PERCENT=1 TAKE_PROFIT_LADDER=8:1", "last rung"),
+    ("BREAK_EVEN_PERCENT=15", "take-profit"),
+    ("BREAK_EVEN_OFFSET_PERCENT=3 BREAK_EVEN_PERCENT=3", "give less"),
+    ("BREAK_EVEN_AFTER_RUNG=2 TAKE_PROFIT_LADDER=5:0.5,10:0.5", "closes all"),
+    ("TAKE_PROFIT_LADDER=5:0.6,10:0.6", "more than 1"),
+    ("TAKE_PROFIT_LADDER=10:0.5,5:0.5", "more profit"),
+    ("TAKE_PROFIT_LADDER=5:0.5,20:0.5", "take-profit"),
+    ("TAKE_PROFIT_LADDER=5:0", "fraction"),
+    ("TAKE_PROFIT_LADDER=0:0.5", "above 0"),
+    ("TAKE_PROFIT_LADDER=" + ",".join(f"{n}:0.01" for n in range(1, 12)), "at most 10"),
+]
+
+
+class TestDefaultExits:
+    @pytest.mark.parametrize(("line", "words"), SETS)
+    def test_a_set_that_cannot_hold_together_is_refused_by_name(self, tmp_path, line, words):
+        environ = dict(pair.split("=") for pair in line.split())
+        name, value = next(iter(environ.items()))
+        told = refusal(tmp_path, environ)
+        assert told.startswith(f"{name}={value} does not go with the other exits: ")
+        assert words in told
+        assert "\n" not in told
+
+    def test_a_set_that_holds_together_is_taken_whole(self, tmp_path):
+        environ = {
+            "TAKE_PROFIT_PERCENT": "30",
+            "STOP_LOSS_PERCENT": "5",
+            "TRAILING_PERCENT": "2.5",
+            "TRAILING_ACTIVATION_PERCENT": "4",
+            "TRAILING_STEP_PERCENT": "0.5",
+            "BREAK_EVEN_PERCENT": "3",
+            "BREAK_EVEN_OFFSET_PERCENT": "0",
+            "BREAK_EVEN_AFTER_RUNG": "1",
+            "TAKE_PROFIT_LADDER": "5:0.5, 10:0.25",
+            "MAX_HOLD_SECONDS": "90.5",
+            "CONFIRM_MS": "250",
+            "CONFIRM_TICKS": "3",
+        }
+        assert default_exits(Settings.load(environ, tmp_path)) == Exits(
+            Percent(Decimal(30)),
+            Percent(Decimal(5)),
+            trailing=Trailing(
+                Percent(Decimal("2.5")), Percent(Decimal(4)), Percent(Decimal("0.5"))
+            ),
+            break_even=BreakEven(Percent(Decimal(3)), Decimal(0), after_rung=1),
+            ladder=(
+                Rung(Percent(Decimal(5)), Decimal("0.5")),
+                Rung(Percent(Decimal(10)), Decimal("0.25")),
+            ),
+            time=TimeStop(max_hold_ns=90_500_000_000),
+            confirmation=Confirmation(ms=250, ticks=3),
+        )
+
+    def test_only_the_two_limits_are_on_unless_the_owner_says_so(self, tmp_path):
+        limit = Percent(Decimal(15))
+        assert default_exits(Settings.load({}, tmp_path)) == Exits(limit, limit)
+
+    def test_a_break_even_stop_covers_the_fees_unless_an_offset_is_given(self, tmp_path):
+        settings = Settings.load({"BREAK_EVEN_PERCENT": "3"}, tmp_path)
+        assert default_exits(settings).break_even == BreakEven(Percent(Decimal(3)))
+
+    @pytest.mark.parametrize("line", ["TAKE_PROFIT_PERCENT=100", "TAKE_PROFIT_LADDER=100:1"])
+    def test_what_only_a_short_cannot_reach_is_a_warning(self, tmp_path, line):
+        name, _, value = line.partition("=")
+        environ = {"TAKE_PROFIT_PERCENT": "0", "ENABLE_TELEGRAM_NOTIFICATIONS": "False"}
+        (told,) = Settings.load(environ | {name: value}, tmp_path).warnings
+        assert told.startswith(f"shorts will be refused by {line}: a price cannot fall by 100 %")
 
 
 class TestAddresses:
@@ -181,6 +264,8 @@ class TestTelegram:
         (True, "True"),
         (Decimal("15.0"), "15.0"),
         (datetime.time(9), "09:00"),
+        ((), ""),
+        (((Decimal(5), Decimal("0.50")), (Decimal("1E+1"), Decimal(1))), "5:0.5,10:1"),
         (Path("data"), "./data"),
         (Path("../x"), "../x"),
         (Path("/abs"), "/abs"),

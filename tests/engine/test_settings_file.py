@@ -79,6 +79,8 @@ def test_misspelt_names_are_recognised_everywhere(name, meant):
     ("name", "meant"),
     [
         ("STOP_LOSS", "STOP_LOSS_PERCENT"),
+        ("TAKE_PROFIT", "TAKE_PROFIT_PERCENT"),
+        ("BREAK_EVEN", "BREAK_EVEN_PERCENT"),
         ("STOP_LOSS_PCT", "STOP_LOSS_PERCENT"),
         ("TELEGRAM_TOKEN", "TELEGRAM_BOT_TOKEN"),
         ("LEVERGE", "LEVERAGE"),
