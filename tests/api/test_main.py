@@ -16,6 +16,7 @@ from api import main
 from api.main import build, listen, random_id, serve, url_of
 from engine.clock import SystemClock
 from engine.model.errors import Misconfigured, Retryable
+from engine.model.events import Event, PricesChecked
 from engine.model.ids import ID_LENGTH
 from engine.model.instrument import InstrumentId, Market
 from engine.model.ticks import TradeTick
@@ -156,6 +157,34 @@ async def test_the_guard_sees_a_price_before_the_account(
         tick = TradeTick(instrument, 1.0, 0, 0, 0)
         main.guard_then_account(parts.flow, parts.brokers["bybit"])(tick)
     assert seen == ["guard", "account"]
+
+
+@pytest.mark.parametrize("venue", ["bybit", "binance"])
+async def test_a_price_that_the_guard_doubts_is_checked_at_the_venue(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, venue: str
+) -> None:
+    told: asyncio.Queue[PricesChecked] = asyncio.Queue()
+
+    def note(_: object, event: Event) -> None:
+        if isinstance(event, PricesChecked):
+            told.put_nowait(event)
+
+    monkeypatch.setattr(main.Flow, "handle", note)
+    async with at_simulator(tmp_path) as settings, build(settings, engine, SystemClock()) as parts:
+        await parts.catalog.refresh()
+        instrument = parts.catalog.lookup(venue, Market.LINEAR, "BTCUSDT")
+        assert instrument is not None
+        feed = parts.feeds[venue]
+        feed.watch(instrument)
+        running = asyncio.create_task(feed.run())
+        feed.check(instrument)
+        async with asyncio.timeout(10):
+            event = await told.get()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert event.instrument == instrument.id
+    assert None not in (event.last, event.bid, event.ask)
 
 
 def test_a_taken_port_is_named_even_before_its_holder_listens() -> None:
