@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from api.main import guard_then_account
-from api.wiring import PAPER_QUOTES, guard_config, venue_rules
+from api.wiring import PAPER_QUOTES, feed_connector, guard_config, venue_rules
 from engine.clock import SystemClock
 from engine.core.guardian import Guardian
 from engine.flow import Flow
@@ -23,7 +23,7 @@ from engine.model.order import Order
 from engine.model.position import GuardStatus, Position, PositionStatus
 from engine.model.ticks import PriceSource
 from engine.ports import Broker, Feed, TickSink
-from engine.settings import Settings
+from engine.settings import FeedTransport, Settings
 from engine.simulator.account import LinearPosition
 from engine.simulator.paper import PaperBroker
 from engine.simulator.paper_store import PaperStore, take_changes
@@ -118,15 +118,17 @@ async def guarding(
     positions: Sequence[Position],
     handed: Callable[[Order], None],
     wrap: Callable[[TickSink], TickSink] = lambda sink: sink,
+    transport: FeedTransport = FeedTransport.WEBSOCKETS,
 ) -> AsyncIterator[Flow]:
     """Guard ``positions``, which the paper account holds too, on the prices of ``url``.
 
-    ``handed`` hears of every order given to the broker; ``wrap`` may stand before the tick sink.
+    ``handed`` hears of every order given to the broker; ``wrap`` may stand before the tick sink;
+    ``transport`` is the library that reads the socket.
 
     Raises:
         ExceptionGroup: a part failed; whoever waits inside is cancelled at once.
     """
-    settings, clock = Settings(), SystemClock()
+    settings, clock = Settings(feed_transport=transport), SystemClock()
     brokers: dict[str, Broker] = {}
     feeds: dict[str, Feed] = {}
     with TemporaryDirectory(prefix="tickguard-bench-") as folder, contextlib.ExitStack() as stack:
@@ -141,7 +143,10 @@ async def guarding(
         account = _account(store, settings, clock, flow, len(positions))
         urls = BybitUrls(rest="http://127.0.0.1:9", ws_public=url, ws_private="ws://127.0.0.1:9")
         sink = wrap(guard_then_account(flow, account))
-        feeds[VENUE] = build_feed(VENUE, urls, clock, sink, flow.handle, STALE_S)
+        connector = feed_connector(settings, clock)
+        feeds[VENUE] = build_feed(
+            VENUE, urls, clock, sink, flow.handle, STALE_S, connector=connector
+        )
         brokers[VENUE] = Watching(account, handed)
         path = WholePath(flow, account, brokers[VENUE], feeds[VENUE])
         await flow.start()
