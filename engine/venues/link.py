@@ -141,18 +141,25 @@ class Link:
 
     async def _read(self) -> None:
         # The hot path. The watchdog bounds the wait: a deadline for each frame would cost too much.
+        # Prices come in runs: of busy streams as recorded, 7 to 9 of 10 frames are of the same
+        # channel as the one before, which costs a fifth of looking the name up.
         wait, frames = self._transport.wait, self._transport.frames
         take, find_channel, offset = frames.popleft, self._router.channels.get, self._router.offset
         liveness, now = self._liveness, self._clock.monotonic_ns
-        count = 0
+        count, channel = 0, None
+        opening: bytes | tuple[()] = ()  # of the frame before; an empty tuple opens none
         try:
             while True:
                 await wait()
                 resumed_ns = now()
+                opening = ()  # what is watched may have changed meanwhile
                 while frames:
                     frame, stamp_ns = take()
                     try:
-                        channel = find_channel(frame[offset : frame.find(b'"', offset)])
+                        if not frame.startswith(opening):
+                            end = frame.find(b'"', offset)
+                            channel = find_channel(frame[offset:end])
+                            opening = frame[: end + 1] or ()
                         if channel is None:
                             self._read_other(frame, stamp_ns)
                         else:
@@ -164,7 +171,7 @@ class Link:
                     count += 1
                     if not count % CHECK_EVERY and now() - resumed_ns > SLICE_NS:
                         await asyncio.sleep(0)
-                        resumed_ns = now()
+                        resumed_ns, opening = now(), ()
         except self._connector.errors as error:
             raise self._explain(error) from error
 

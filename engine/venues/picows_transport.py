@@ -77,12 +77,31 @@ class Reads(asyncio.BufferedProtocol):
 class PicowsConnection(WSListener):
     """A client connection that keeps each message with the time at which its bytes arrived."""
 
+    __slots__ = (
+        "_abandoned",
+        "_arrived_ns",
+        "_inbox",
+        "_monotonic_ns",
+        "_over",
+        "_pings",
+        "_pong_awaited",
+        "_socket",
+        "_timer",
+        "_transport",
+        "_unfinished",
+        "_writable",
+        "frames",
+        "limits",
+    )
+
     def __init__(self, monotonic_ns: Callable[[], int], limits: Limits) -> None:
         self.limits = limits
         self._inbox = Inbox(limits.queued_frames)
         self.frames: deque[tuple[bytes, int]] = self._inbox.frames
         self._monotonic_ns = monotonic_ns
         self._arrived_ns = 0
+        self._socket: WSTransport
+        self._transport: asyncio.Transport
         # Set while a message is incomplete, and for good once none may follow.
         self._unfinished: bytearray | None = None
         self._over = False
@@ -92,8 +111,6 @@ class PicowsConnection(WSListener):
         self._pings = 0
         self._pong_awaited = b""
         self._timer: asyncio.TimerHandle | None = None
-        self._socket: WSTransport
-        self._transport: asyncio.Transport
 
     # Transport
 

@@ -172,6 +172,39 @@ async def test_a_frame_with_another_order_of_keys_is_still_read(server, heard):
     assert feed.counters["unusual.layout"] == 1
 
 
+async def test_an_odd_frame_in_a_run_leads_no_other_astray(server, heard):
+    feed = make_feed(server, heard)
+    watch(feed, BTC, ETH)
+    async with running(feed):
+        await subscribed(server, 6)
+        await server.send(
+            frames.bybit_trade("BTCUSDT", 1, 1),
+            b'{"topic":"publicTrade.BTCUSDT!',  # no end of the name
+            frames.bybit_trade("ETHUSDT", 2, 2),
+            frames.bybit_trade("ETHUSDT", 3, 3),
+            b'{"topic":"publicTrade.ETHUSDT',
+            frames.bybit_trade("BTCUSDT", 4, 4),
+            b"\x00",
+            frames.bybit_trade("BTCUSDT", 5, 5),
+        )
+        await until(lambda: len(heard.ticks) == 5)
+    told = [(tick.instrument, tick.price) for tick in heard.ticks]
+    assert told == [(BTC, 1.0), (ETH, 2.0), (ETH, 3.0), (BTC, 4.0), (BTC, 5.0)]
+
+
+async def test_an_instrument_unwatched_while_its_prices_run_tells_no_more(server, heard):
+    feed = make_feed(server, heard)
+    watch(feed, BTC)
+    async with running(feed):
+        await subscribed(server, 3)
+        await server.send(*(frames.bybit_trade("BTCUSDT", 1, seq) for seq in range(1, 30)))
+        await until(lambda: len(heard.ticks) == 29)
+        feed.unwatch(BTC)
+        await server.send(*(frames.bybit_trade("BTCUSDT", 1, seq) for seq in range(30, 60)))
+        await until(lambda: feed.counters["unwatched"] == 30)
+    assert len(heard.ticks) == 29
+
+
 async def test_a_server_shutdown_moves_to_a_new_connection_without_a_gap(server, heard):
     feed = make_feed(server, heard, "binance")
     watch(feed, BNB_SPOT)
