@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from api.wiring import TAKER_FEES, guard_config, venue_rules, venue_urls
-from engine.clock import NS_PER_MS, NS_PER_SECOND
+from api.wiring import TAKER_FEES, feed_connector, guard_config, venue_rules, venue_urls
+from engine.clock import NS_PER_MS, NS_PER_SECOND, SystemClock
 from engine.model.errors import Misconfigured
 from engine.model.exit_set import Exits
 from engine.model.exits import Disarmed, Percent
@@ -11,8 +11,10 @@ from engine.model.instrument import Market
 from engine.model.rules.ladder import Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from engine.settings import Settings
+from engine.settings import FeedTransport, Settings
+from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls
+from engine.venues.websockets_transport import WebsocketsConnector
 
 
 def test_the_guard_gets_the_limits_of_the_settings() -> None:
@@ -64,6 +66,12 @@ def test_only_binance_takes_an_id_again() -> None:
     settings = Settings()
     assert venue_rules(settings, "bybit").ids_unique_for_ever
     assert not venue_rules(settings, "binance").ids_unique_for_ever
+
+
+def test_the_price_streams_are_carried_by_the_chosen_library() -> None:
+    chosen = Settings(feed_transport=FeedTransport.PICOWS)
+    assert isinstance(feed_connector(chosen, SystemClock()), PicowsConnector)
+    assert isinstance(feed_connector(Settings(), SystemClock()), WebsocketsConnector)
 
 
 def test_each_venue_gets_its_own_addresses() -> None:

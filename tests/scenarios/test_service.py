@@ -211,8 +211,9 @@ def test_a_signal_that_is_sent_again_after_a_restart_is_a_duplicate(service: Mak
     assert len(running.get("/signals")["items"]) == len(running.positions()) == 1
 
 
-def test_a_lost_feed_is_told_and_taken_up_again(service: Make) -> None:
-    running = service(STALE_FEED_SECONDS="2").start()
+@pytest.mark.parametrize("library", ["websockets", "picows"])
+def test_a_lost_feed_is_told_and_taken_up_again(service: Make, library: str) -> None:
+    running = service(STALE_FEED_SECONDS="2", FEED_TRANSPORT=library).start()
     open_sol(running)
     running.exchange.post("fault", kind="refuse")
     running.exchange.post("fault", kind="close")
