@@ -28,6 +28,7 @@ from engine.model.effects import (
     AppendEvent,
     CheckPrices,
     Command,
+    Continue,
     Effect,
     LookUpOrder,
     Record,
@@ -37,7 +38,8 @@ from engine.model.effects import (
     Watch,
 )
 from engine.model.errors import Misconfigured, Retryable
-from engine.model.events import ClockAdvanced, Event, OrderUpdated, Started
+from engine.model.events import ClockAdvanced, Continued, Event, ExitsAmended, OrderUpdated, Started
+from engine.model.exit_checks import ExitProblem
 from engine.model.instrument import InstrumentId
 from engine.model.order import Order, OrderStatus
 from engine.model.position import Position
@@ -112,6 +114,14 @@ class Flow:
 
     def price(self, instrument: InstrumentId) -> Decimal | None:
         return self._guardian.price(instrument)
+
+    def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
+        """Why an amendment cannot be made; empty when it can."""
+        return self._guardian.amendment_problems(event)
+
+    def tick_counts(self) -> Mapping[str, int]:
+        """Return how many prices were held, and what became of them, by venue and source."""
+        return self._guardian.tick_counts()
 
     def problems(self) -> list[str]:
         """Return why the guard is not complete; empty when it is."""
@@ -203,12 +213,17 @@ class Flow:
                 self._brokers[order.instrument.id.venue].look_up(order)
             case CheckPrices(instrument=instrument):
                 self._feeds[instrument.id.venue].check(instrument)
+            case Continue():
+                asyncio.get_running_loop().call_soon(self._continue)
             case Watch(instrument=instrument):
                 self._feeds[instrument.id.venue].watch(instrument)
             case Unwatch(instrument=instrument_id):
                 self._feeds[instrument_id.venue].unwatch(instrument_id)
             case _:
                 assert_never(command)
+
+    def _continue(self) -> None:
+        self.handle(Continued(self._clock.now_ns()))
 
     def _enter(self, order: Order) -> None:
         """Send a committed entry, unless it was overtaken while it waited."""

@@ -11,9 +11,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from engine.core.arming import disarm
 from engine.core.asking import LONGEST_ASK_NS, ask_in
 from engine.core.outcomes import reject_close_signal, settle_close_signal
-from engine.core.state import GUARD, Cause, Retry, State, Trigger, Wish
+from engine.core.state import GUARD, Cause, Retry, State, Wish
 from engine.model.effects import SubmitOrder
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
@@ -41,11 +42,6 @@ BEING_CLOSED = (PositionStatus.CLOSING, PositionStatus.STUCK)
 
 
 # Asked for
-
-
-def on_trigger(state: State, position: Position, trigger: Trigger) -> None:
-    """A limit was reached: close whole."""
-    close(state, position, Wish(Cause(trigger.reason, trigger=trigger)))
 
 
 def on_close_requested(state: State, event: CloseRequested) -> None:
@@ -84,11 +80,12 @@ def close(state: State, position: Position, wish: Wish) -> bool:
 
 def remaining(state: State, position: Position) -> Decimal:
     """What is held, in steps, less what exits in flight already ask for."""
-    asked = sum((order.qty - order.filled_qty for order in _exits(state, position)), ZERO)
+    asked = sum((order.qty - order.filled_qty for order in exits_of(state, position)), ZERO)
     return position.closable - asked
 
 
-def _exits(state: State, position: Position) -> list[Order]:
+def exits_of(state: State, position: Position) -> list[Order]:
+    """Exit orders of a position that are not final."""
     return [o for o in state.orders_of(position.id) if o.purpose is Purpose.EXIT]
 
 
@@ -98,7 +95,7 @@ def _leaves_nothing(state: State, position: Position, part: Decimal) -> bool:
 
 
 def _close_part(state: State, position: Position, part: Decimal, cause: Cause) -> bool:
-    crowded = len(_exits(state, position)) >= MAX_EXITS_IN_FLIGHT
+    crowded = len(exits_of(state, position)) >= MAX_EXITS_IN_FLIGHT
     if crowded or not meets_minimums(state, position.instrument, part):
         state.log("position.part_refused", cause.actor, position_id=position.id, qty=plain(part))
         return False
@@ -120,11 +117,6 @@ def close_whole(state: State, position: Position, cause: Cause) -> None:
     )
     if not finish_if_flat(state, position):
         _send_rest(state, position, cause)
-
-
-def disarm(state: State, position: Position) -> None:
-    """Take a position's thresholds out of the book."""
-    state.markets[position.instrument.id].book.disarm(position)
 
 
 # Sent
@@ -153,7 +145,7 @@ def _is_dust(state: State, position: Position) -> bool:
 
 def _send_rest(state: State, position: Position, cause: Cause) -> None:
     """Ask for all that no exit in flight asks for; a rest below the minimums waits for those."""
-    if position.id in state.resolving or len(_exits(state, position)) >= MAX_EXITS_IN_FLIGHT:
+    if position.id in state.resolving or len(exits_of(state, position)) >= MAX_EXITS_IN_FLIGHT:
         return
     qty = remaining(state, position)
     alone = not state.orders_of(position.id)
@@ -227,7 +219,8 @@ def _after_part(state: State, position: Position, order: Order) -> None:
     """The position goes on, guarded, with what is left of it."""
     if order.filled_qty == ZERO:
         _log_refused(state, order)
-        state.notify("position.part_refused", position_id=position.id, message=order.message)
+        if position.id not in state.rung_retries:  # else it was told
+            state.notify("position.part_refused", position_id=position.id, message=order.message)
         reject_close_signal(state, order.signal_id, order.message)
     elif not finish_if_nothing_left(state, position, order.reason):
         settle_close_signal(state, order.signal_id)
@@ -301,6 +294,7 @@ def finish(state: State, position: Position, reason: ExitReason | None) -> None:
     check_position_transition(position, status)
     disarm(state, position)
     state.retries.pop(position.id, None)
+    state.rung_retries.pop(position.id, None)
     resolving = state.resolving.pop(position.id, None)
     state.looking.difference_update(resolving.asked if resolving else ())
     wishes = state.deferred.pop(position.id, [])

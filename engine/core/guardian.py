@@ -4,21 +4,26 @@
 float comparisons. Everything else is a step: handlers change ``State`` and collect effects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
+from engine.core.amending import amendment_problems, on_exits_amended
+from engine.core.arming import save_peaks
 from engine.core.asking import ask_overdue
-from engine.core.book import Key
-from engine.core.closing import on_close_requested, on_trigger, retry_exits
-from engine.core.entries import entry_refusal, on_signal, retry_waiting
+from engine.core.belief import PriceName
+from engine.core.closing import on_close_requested, retry_exits
+from engine.core.entries import entry_refusal, on_signal
 from engine.core.fills import on_funding, on_order_filled
+from engine.core.hits import close_expired
+from engine.core.ladder import retry_rungs
 from engine.core.lookups import on_order_looked_up
 from engine.core.orders import on_order_sent, on_order_updated
+from engine.core.prices import on_arrivals, on_continued, on_prices_checked, on_time
 from engine.core.recovery import ask_again, on_started
-from engine.core.state import GuardConfig, MarketView, State, Trigger
+from engine.core.state import Arrival, GuardConfig, MarketView, State
 from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
 from engine.model.events import (
@@ -26,7 +31,9 @@ from engine.model.events import (
     BotSwitched,
     ClockAdvanced,
     CloseRequested,
+    Continued,
     Event,
+    ExitsAmended,
     FeedLost,
     FeedResumed,
     FundingPaid,
@@ -34,14 +41,18 @@ from engine.model.events import (
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
+    PricesChecked,
     SignalReceived,
     Started,
 )
+from engine.model.exit_checks import ExitProblem
 from engine.model.instrument import InstrumentId
-from engine.model.money import exact
 from engine.model.order import Order
 from engine.model.position import GuardStatus, Position
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
+
+SAVE_PEAKS_NS = 1_000_000_000
+SAVED_PEAKS = 200
 
 
 class Guardian:
@@ -49,6 +60,7 @@ class Guardian:
 
     def __init__(self, config: GuardConfig) -> None:
         self._state = State(config)
+        self._markets = self._state.markets
         self._on_tick: dict[type, Callable[[Any], Effects]] = {
             TradeTick: self._on_trade,
             QuoteTick: self._on_quote,
@@ -67,6 +79,9 @@ class Guardian:
             BalancesReported: _on_balances,
             FeedLost: _on_feed_lost,
             FeedResumed: _on_feed_resumed,
+            ExitsAmended: on_exits_amended,
+            PricesChecked: on_prices_checked,
+            Continued: on_continued,
             ClockAdvanced: _on_clock,
         }
 
@@ -111,9 +126,18 @@ class Guardian:
         """Why an entry must not be sent after its commit; None when it may be."""
         return entry_refusal(self._state, order, at_ns)
 
+    def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
+        """Why an amendment cannot be made; empty when it can."""
+        return amendment_problems(self._state, event)
+
+    def tick_counts(self) -> Mapping[str, int]:
+        """Return how many prices were held, and what became of them, by venue and source."""
+        return dict(self._state.tick_counts)
+
     def _priced(self, position: Position) -> Position:
         view = self._state.markets[position.instrument.id]
-        return replace(position, current_price=view.current(position.trigger))
+        priced = replace(position, current_price=view.current(position.trigger))
+        return self._state.with_live_peak(priced)
 
     # Events
 
@@ -133,48 +157,48 @@ class Guardian:
         return state.take_effects()
 
     def _on_trade(self, tick: TradeTick) -> Effects:
-        view = self._state.markets.get(tick.instrument)
+        view = self._markets.get(tick.instrument)
         if view is None:
             return NOTHING
-        view.last = price = tick.price
-        reached = view.book.last.reached(price)
-        if reached is None and not view.waiting:
+        price, channel = tick.price, view.book.last
+        if channel.floor < price < channel.ceil and not view.waiting:
+            channel.price = price
             return NOTHING
-        return self._act(view, [(key, price) for key in reached or ()], tick.received_ns)
+        arrival = Arrival(PriceName.LAST, price, tick.venue_time_ms, tick.received_ns)
+        return self._look(view, (arrival,))
 
     def _on_mark(self, tick: MarkTick) -> Effects:
-        view = self._state.markets.get(tick.instrument)
+        view = self._markets.get(tick.instrument)
         if view is None:
             return NOTHING
-        view.mark = price = tick.mark
-        reached = view.book.mark.reached(price)
-        if reached is None:
+        price, channel = tick.mark, view.book.mark
+        if channel.floor < price < channel.ceil:
+            channel.price = price
             return NOTHING
-        return self._act(view, [(key, price) for key in reached], tick.received_ns)
+        arrival = Arrival(PriceName.MARK, price, tick.venue_time_ms, tick.received_ns)
+        return self._look(view, (arrival,))
 
     def _on_quote(self, tick: QuoteTick) -> Effects:
         """Longs close at the bid and are compared with it, shorts with the ask."""
-        view = self._state.markets.get(tick.instrument)
+        view = self._markets.get(tick.instrument)
         if view is None:
             return NOTHING
-        view.bid, view.ask = tick.bid, tick.ask
-        bids, asks = view.book.bid.reached(tick.bid), view.book.ask.reached(tick.ask)
-        if bids is None and asks is None and not view.waiting:
+        bid, bids, ask, asks = tick.bid, view.book.bid, tick.ask, view.book.ask
+        if bids.floor < bid < bids.ceil and asks.floor < ask < asks.ceil and not view.waiting:
+            bids.price, asks.price = bid, ask
             return NOTHING
-        reached = [(key, tick.bid) for key in bids or ()]
-        reached += [(key, tick.ask) for key in asks or ()]
-        return self._act(view, reached, tick.received_ns)
+        time_ms, received_ns = tick.venue_time_ms, tick.received_ns
+        arrivals = (
+            Arrival(PriceName.BID, bid, time_ms, received_ns),
+            Arrival(PriceName.ASK, ask, time_ms, received_ns),
+        )
+        return self._look(view, arrivals)
 
-    def _act(self, view: MarketView, reached: list[tuple[Key, float]], received_ns: int) -> Effects:
+    def _look(self, view: MarketView, arrivals: tuple[Arrival, ...]) -> Effects:
+        """Take prices that are not quiet."""
         state = self._state
-        state.advance_to_frame(received_ns)
-        for (position_id, reason), price in reached:
-            position = state.positions.get(position_id)
-            if position is not None:
-                on_trigger(state, position, Trigger(reason, exact(price), received_ns))
-        instrument = view.instrument.id
-        if view.waiting and instrument not in state.blind:
-            retry_waiting(state, instrument)
+        state.advance_to_frame(arrivals[0].received_ns)
+        on_arrivals(state, view, arrivals)
         return state.take_effects()
 
 
@@ -230,6 +254,12 @@ def _mark_blind(
 def _on_clock(state: State, event: ClockAdvanced) -> None:
     state.set_clock(event.at_ns, event.monotonic_ns)
     expire_waiting(state)
+    on_time(state, event.monotonic_ns)
+    close_expired(state)
     ask_overdue(state)
     ask_again(state)
     retry_exits(state)
+    retry_rungs(state)
+    if state.elapsed_ns >= state.peaks_due_ns:
+        state.peaks_due_ns = state.elapsed_ns + SAVE_PEAKS_NS
+        save_peaks(state, SAVED_PEAKS)

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from engine.core.accounting import apply_entry, apply_exit
+from engine.core.arming import arm, with_thresholds
 from engine.core.asking import keep_asking, look_up, note_sent
 from engine.core.closing import (
     BEFORE_CLOSE,
@@ -12,11 +13,12 @@ from engine.core.closing import (
     finish,
     finish_if_nothing_left,
 )
+from engine.core.ladder import after_part
 from engine.core.outcomes import pending, settle
 from engine.core.state import State
 from engine.model.effects import SaveFill
 from engine.model.events import OrderSent, OrderUpdated
-from engine.model.exits import ExitReason, threshold
+from engine.model.exits import ExitReason
 from engine.model.ids import Purpose
 from engine.model.money import ZERO, plain
 from engine.model.order import (
@@ -79,6 +81,7 @@ def move_order(state: State, order: Order, status: OrderStatus) -> None:
     position = state.positions[order.position_id]
     if order.purpose is Purpose.EXIT:
         after_exit(state, position, order)
+        after_part(state, order)
     else:
         _after_entry(state, position, order)
 
@@ -152,9 +155,16 @@ def book_fill(state: State, order: Order, fill: Fill) -> None:
     state.save(SaveFill(fill, order.position_id))
     position = state.positions[order.position_id]
     if order.purpose is Purpose.EXIT:
-        state.put_position(apply_exit(position, fill))
+        state.put_position(_count_rung(apply_exit(position, fill), order, fill))
     else:
         _book_entry_fill(state, apply_entry(position, fill))
+
+
+def _count_rung(position: Position, order: Order, fill: Fill) -> Position:
+    if order.reason is not ExitReason.LADDER:
+        return position
+    filled = position.progress.rung_filled + fill.qty
+    return replace(position, progress=replace(position.progress, rung_filled=filled))
 
 
 def _book_entry_fill(state: State, position: Position) -> None:
@@ -163,7 +173,7 @@ def _book_entry_fill(state: State, position: Position) -> None:
     if position.status in BEFORE_CLOSE:
         guard = guard_of(state, position)
         position = state.put_position(replace(position, guard=guard))
-        state.markets[position.instrument.id].book.arm(position)
+        arm(state, position)
     else:
         continue_closing(state, state.put_position(position))
 
@@ -174,14 +184,3 @@ def guard_of(state: State, position: Position) -> GuardStatus:
         return GuardStatus.RESOLVING
     blind = position.instrument.id in state.blind
     return GuardStatus.BLIND if blind else GuardStatus.ARMED
-
-
-def with_thresholds(position: Position) -> Position:
-    """Compute both thresholds from the exact average entry price."""
-    if position.received <= ZERO:
-        return position
-    average = position.entry_value / position.received
-    instrument, side, exits = position.instrument, position.side, position.exits
-    take_profit = threshold(exits.take_profit, side, ExitReason.TAKE_PROFIT, average, instrument)
-    stop_loss = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, average, instrument)
-    return replace(position, take_profit=take_profit, stop_loss=stop_loss)

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from engine.core.arming import arm, disarm
 from engine.core.asking import look_up
 from engine.core.close_signals import close_by_signal, closes_only
 from engine.core.closing import (
@@ -19,15 +20,16 @@ from engine.core.closing import (
     MAX_EXITS_IN_FLIGHT,
     close,
     continue_closing,
-    disarm,
     exit_order,
 )
 from engine.core.entries import enter
+from engine.core.ladder import send_rungs
 from engine.core.orders import guard_of
 from engine.core.outcomes import settle_close_signal
 from engine.core.resend import resend_or_drop
-from engine.core.state import Resolving, State
+from engine.core.state import Cause, Resolving, State
 from engine.model.events import OrderLookedUp, Started
+from engine.model.exit_lines import LineState, exit_lines
 from engine.model.exits import ExitReason
 from engine.model.ids import Purpose
 from engine.model.money import ZERO
@@ -57,10 +59,10 @@ def on_started(state: State, event: Started) -> None:
 
 
 def _take_up(state: State, position: Position) -> None:
-    view = state.watch(position.instrument)
+    state.watch(position.instrument)
     position = state.put_position(replace(position, guard=GuardStatus.RESOLVING))
     if position.status in BEFORE_CLOSE:
-        view.book.arm(position)
+        arm(state, position)
     state.resolving[position.id] = Resolving(state.elapsed_ns, state.elapsed_ns + ASK_AGAIN_NS)
     for order in state.orders_of(position.id):
         if order.purpose is not Purpose.EXIT:
@@ -151,6 +153,8 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
     state.put_order(order)
     latest = max(position.exit_generation, generation)
     position = replace(position, exit_generation=latest)
+    if reason is ExitReason.LADDER:
+        position = _with_rung(position, qty)
     if position.status in BEFORE_CLOSE and _closes_whole(position, qty):
         disarm(state, position)
         position = replace(position, status=PositionStatus.CLOSING, exit_reason=reason)
@@ -165,6 +169,17 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
     return order
 
 
+def _with_rung(position: Position, qty: Decimal) -> Position:
+    """The rung that was being closed is done, although that was never journalled."""
+    progress = position.progress
+    return replace(
+        position,
+        progress=replace(
+            progress, rungs_done=progress.rungs_done + 1, rung_qty=progress.rung_qty + qty
+        ),
+    )
+
+
 def _closes_whole(position: Position, qty: Decimal) -> bool:
     """Tell whether an exit of ``qty`` closes all, or as much as the venue takes in one order."""
     largest = position.instrument.max_market_qty
@@ -174,14 +189,13 @@ def _closes_whole(position: Position, qty: Decimal) -> bool:
 
 def _infer_reason(position: Position, event: OrderLookedUp) -> ExitReason:
     """The limit nearer to the price at which the exit was filled; manual when that says nothing."""
-    prices = {
-        ExitReason.TAKE_PROFIT: position.take_profit,
-        ExitReason.STOP_LOSS: position.stop_loss,
-    }
+    if not event.fills:
+        return ExitReason.MANUAL
+    filled_at = event.fills[0].price
     distances = {
-        reason: abs(price - event.fills[0].price)
-        for reason, price in prices.items()
-        if price is not None and event.fills
+        line.rule: distance
+        for line in reversed(exit_lines(position))
+        if line.state is LineState.ARMED and (distance := line.distance(filled_at)) is not None
     }
     return min(distances, default=ExitReason.MANUAL, key=lambda reason: distances[reason])
 
@@ -224,5 +238,9 @@ def _arm(state: State, position_id: str) -> None:
 
 def _continue(state: State, position_id: str) -> None:
     position = state.positions.get(position_id)
-    if position is not None and position.status in BEING_CLOSED:
+    if position is None:
+        return
+    if position.status in BEING_CLOSED:
         continue_closing(state, position)
+    else:
+        send_rungs(state, position, Cause(ExitReason.LADDER))

@@ -4,13 +4,17 @@ A step collects what it wants done in ``State``: entities that it touched are sa
 last form, when the step ends, in an order that respects the ledger's references.
 """
 
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.core.book import InstrumentBook
+from engine.core.belief import Belief, PriceName
+from engine.core.book.instrument import InstrumentBook
+from engine.core.time_stops import TimeStops
 from engine.model.effects import (
     AppendEvent,
     Command,
@@ -65,6 +69,17 @@ class GuardConfig(Struct, frozen=True):
     price_wait_ns: int = 10_000_000_000
     close_on_opposite: bool = True
     max_open_positions: int = 10
+    add_on_same: bool = False
+    max_tick_jump_percent: Decimal = Decimal(20)
+
+
+class Arrival(NamedTuple):
+    """A price as it arrived: venue time in ms (0 unknown), local monotonic ns of arrival."""
+
+    name: PriceName
+    price: float
+    time_ms: int
+    received_ns: int
 
 
 @dataclass(slots=True)
@@ -72,14 +87,38 @@ class MarketView:
     """Prices of one watched instrument, and its part of the book."""
 
     instrument: Instrument
-    book: InstrumentBook = field(default_factory=InstrumentBook)
-    last: float | None = None
-    bid: float | None = None
-    ask: float | None = None
-    mark: float | None = None
-    received_ns: int = 0
+    book: InstrumentBook
+    beliefs: dict[PriceName, Belief]
     waiting: int = 0
     """Entries that wait for a price of this instrument."""
+    later: deque[Arrival] = field(default_factory=deque)
+    """Prices that wait until the closes of an earlier one are under way."""
+    doubted: bool = False
+    """A price is held until another one tells whether to believe it."""
+
+    @classmethod
+    def of(cls, instrument: Instrument, bound: float) -> Self:
+        """Build the view of an instrument; ``bound`` is the largest believed jump, a fraction."""
+        book = InstrumentBook(instrument)
+        channels = zip(PriceName, book.channels, strict=True)
+        beliefs = {name: Belief(name, channel, bound) for name, channel in channels}
+        return cls(instrument, book, beliefs)
+
+    @property
+    def last(self) -> float | None:
+        return self.book.last.price
+
+    @property
+    def mark(self) -> float | None:
+        return self.book.mark.price
+
+    @property
+    def bid(self) -> float | None:
+        return self.book.bid.price
+
+    @property
+    def ask(self) -> float | None:
+        return self.book.ask.price
 
     def entry_price(self, side: OrderSide) -> Decimal | None:
         """The price an entry would meet now: the far touch, else the last trade; None unknown."""
@@ -174,6 +213,11 @@ class State:
         at_ns: UTC as last told by the shell. elapsed_ns: monotonic time passed since the first
             clock; deadlines are in it. clock_ns, utc_offset_ns: monotonic time of the last clock
             (0 before one), and what makes UTC of monotonic time.
+        rung_retries: by position id; when a refused part of a ladder is asked for again.
+        trailing: ids of positions with a trailing stop, in the order of their next look.
+        busy: instruments with prices whose closes are not all under way, in turn.
+        continuing: whether another turn for them was asked for.
+        tick_counts: prices held, confirmed, contradicted or believed unconfirmed, by source.
         resolving, deferred: by position id; closes wait in ``deferred`` for their answers.
         asking, looking: by client order id; when an order is asked for next, and those of which an
             answer is due that is about the request as last sent.
@@ -200,6 +244,13 @@ class State:
     resolving: dict[str, Resolving] = field(default_factory=dict)
     deferred: dict[str, list[Wish]] = field(default_factory=dict)
     retries: dict[str, Retry] = field(default_factory=dict)
+    rung_retries: dict[str, Retry] = field(default_factory=dict)
+    time_stops: TimeStops = field(default_factory=TimeStops)
+    trailing: dict[str, None] = field(default_factory=dict)
+    peaks_due_ns: int = 0
+    busy: dict[InstrumentId, None] = field(default_factory=dict)
+    continuing: bool = False
+    tick_counts: Counter[str] = field(default_factory=Counter)
     asking: dict[str, Asking] = field(default_factory=dict)
     looking: set[str] = field(default_factory=set)
     alarmed: set[str] = field(default_factory=set)
@@ -238,6 +289,14 @@ class State:
             if (instrument.id.venue, instrument.quote) == (venue, asset):
                 taken += funds
         return balance.free - taken
+
+    def with_live_peak(self, position: Position) -> Position:
+        """Return a position with the peak that its trailing stop has in the book."""
+        view = self.markets.get(position.instrument.id)
+        peak = None if view is None else view.book.peak(position.id)
+        if peak is None:
+            return position
+        return replace(position, progress=replace(position.progress, peak=exact(peak)))
 
     # Writing
 
@@ -319,7 +378,8 @@ class State:
         """Return the instrument's view, asking for its prices if nobody did yet."""
         view = self.markets.get(instrument.id)
         if view is None:
-            view = self.markets[instrument.id] = MarketView(instrument)
+            bound = float(self.config.max_tick_jump_percent) / 100
+            view = self.markets[instrument.id] = MarketView.of(instrument, bound)
             self.command(Watch(instrument))
         return view
 

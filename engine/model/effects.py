@@ -86,6 +86,10 @@ class CheckPrices(Struct, frozen=True):
     instrument: Instrument
 
 
+class Continue(Struct, frozen=True):
+    """Hand in ``Continued`` soon, after whatever else waits: closes of one price are still due."""
+
+
 class Watch(Struct, frozen=True):
     """Stream prices of an instrument from now on."""
 
@@ -106,7 +110,7 @@ Record = (
     | AppendEvent
     | SendNotice
 )
-Command = SubmitOrder | LookUpOrder | CheckPrices | Watch | Unwatch
+Command = SubmitOrder | LookUpOrder | CheckPrices | Continue | Watch | Unwatch
 Effect = Record | Command
 Effects = tuple[Effect, ...]
 

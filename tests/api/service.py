@@ -86,6 +86,9 @@ class Prices:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._service.tell_price, instrument.id)
 
+    def check(self, instrument: Instrument) -> None:
+        self.watch(instrument)
+
     def unwatch(self, instrument: InstrumentId) -> None:
         pass
 

@@ -6,6 +6,8 @@ distance first, then the oldest position. Only so many at a time: while ``due`` 
 has the rest, and the channel must not be given another price.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from math import inf
 
@@ -56,7 +58,7 @@ class Channel:
         self._low, self._high = -inf, inf
         self._ids = ids
         self._confirmations: dict[int, Confirmation] = {}
-        self._forced: list[Hit] = []
+        self._forced: deque[Hit] = deque()
         self._tick = 0
         self._now_ns = 0
 
@@ -100,6 +102,11 @@ class Channel:
 
     # Prices
 
+    @property
+    def confirming(self) -> bool:
+        """Whether a stop was reached and waits for its confirmation."""
+        return bool(self.falls.confirming or self.rises.confirming)
+
     def quiet_within(self, low: float, high: float) -> None:
         """Have every price outside of low..high given to ``take``."""
         self._low, self._high = low, high
@@ -110,7 +117,7 @@ class Channel:
         falls, rises = self.falls, self.rises
         falls.refresh()
         rises.refresh()
-        if self.price is None or self.due is not None or falls.confirming or rises.confirming:
+        if self.price is None or self.due is not None or self.confirming:
             self.floor, self.ceil = inf, -inf
         else:
             self.floor = max(-falls.nearest, rises.watch, self._low)
@@ -125,12 +132,19 @@ class Channel:
         """
         self.price, self._now_ns = price, now_ns
         self._tick += 1
+        waiting = False
         for direction in (self.falls, self.rises):
             way = direction.sign * price
             if direction.confirming:
+                waiting = True
                 direction.recover(way)
                 direction.confirming.elapse(self._tick, now_ns)
-            direction.move(way)
+            if way <= direction.watch or waiting:
+                direction.move(way)
+                direction.refresh()
+        if self.falls.nearest > -price and self.rises.nearest > price and not waiting:
+            self.refresh()  # it may have been a new peak, no more
+            return []
         return self._reach(price, limit)
 
     def elapse(self, now_ns: int, limit: int = ALL) -> list[Hit]:
@@ -150,7 +164,8 @@ class Channel:
         return [] if self.due is None else self._reach(self.due, limit)
 
     def _reach(self, price: float, limit: int) -> list[Hit]:
-        hits, self._forced = self._forced[:limit], self._forced[limit:]
+        forced = self._forced
+        hits = [forced.popleft() for _ in range(min(limit, len(forced)))]
         for _ in range(limit - len(hits)):
             chosen = self._worst(price)
             if chosen is None:
@@ -186,9 +201,22 @@ class Channel:
         order_up = (now - level_up, Decimal(-up[1]))
         return (self.falls, *down) if order_down > order_up else (self.rises, *up)
 
+    def keep_reached(self, codes: Iterable[int]) -> None:
+        """Before rules change: what the due price reached of them stays reached."""
+        if self.due is None:
+            return
+        ways = [(direction, direction.sign * self.due) for direction in (self.falls, self.rises)]
+        if any(direction.is_reached(code, way) for direction, way in ways for code in codes):
+            self._take_due()
+
     def _make_room(self, way: float, direction: Direction) -> None:
         """Before a rule comes that the due price would seem to reach: take what that reached."""
         if self.due is not None and way <= direction.sign * self.due:
-            price, self.due = self.due, None
-            self._forced += self._reach(price, ALL)
+            self._take_due()
+
+    def _take_due(self) -> None:
+        price, self.due = self.due, None
+        if price is not None:
+            self._forced = deque(self._reach(price, ALL))
             self.due = price if self._forced else None
+            self.refresh()

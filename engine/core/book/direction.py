@@ -92,6 +92,13 @@ class Direction:
         family = self._family_of.get(code)
         return None if family is None else family.best_of(code)
 
+    def is_reached(self, code: int, way: float) -> bool:
+        """Tell whether a rule that is armed here is reached by a price."""
+        key = self.fixed.key(code)
+        if key is None and code in self._family_of:
+            key = self._family_of[code].key(code)
+        return key is not None and key <= way
+
     def discard(self, code: int) -> None:
         """Remove a rule, wherever it is."""
         if self.fixed.discard(code):

@@ -71,6 +71,8 @@ class InstrumentBook:
         if armed.channel is not channel:
             _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
+        else:
+            channel.keep_reached(armed.codes)
         asked = position.exits.confirmation
         codes = []
         for rule, rung, level, rises in fixed_rules(position):

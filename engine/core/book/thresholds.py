@@ -24,9 +24,6 @@ class Thresholds:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __contains__(self, code: int) -> bool:
-        return code in self._keys
-
     def add(self, code: int, key: float) -> None:
         """Add a rule, or move it."""
         self._keys[code] = key
@@ -34,6 +31,10 @@ class Thresholds:
         self.nearest = min(self.nearest, key)
         if len(self._heap) > 2 * len(self._keys) + SLACK:
             self._compact()
+
+    def key(self, code: int) -> float | None:
+        """Return the key of a rule that is there."""
+        return self._keys.get(code)
 
     def discard(self, code: int) -> bool:
         """Remove a rule; tells whether it was there."""

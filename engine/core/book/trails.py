@@ -97,6 +97,12 @@ class Family:
         entry = self._live.get(code)
         return None if entry is None else self._best(found(entry[1]))
 
+    def key(self, code: int) -> float:
+        """Return the exact threshold of a rule that is there."""
+        value, cohort = self._live[code]
+        self._settle()
+        return self._key(found(cohort), value)
+
     def move(self, way: float) -> None:
         """Take a price that has gone as far as ``watch``."""
         raise NotImplementedError

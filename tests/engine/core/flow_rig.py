@@ -90,9 +90,13 @@ class Feed:
 
     def __init__(self) -> None:
         self.watched: list[InstrumentId] = []
+        self.checked: list[InstrumentId] = []
 
     def watch(self, instrument: Instrument) -> None:
         self.watched.append(instrument.id)
+
+    def check(self, instrument: Instrument) -> None:
+        self.checked.append(instrument.id)
 
     def unwatch(self, instrument: InstrumentId) -> None:
         self.watched.remove(instrument)

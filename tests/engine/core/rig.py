@@ -79,6 +79,7 @@ def config(**changes: Any) -> GuardConfig:
             ("bybit", Market.SPOT): D("0.001"),
             ("bybit", Market.LINEAR): D("0.00055"),
         },
+        max_tick_jump_percent=D(1000),
     )
     return replace(plain, **changes)
 

@@ -1,0 +1,93 @@
+"""What a position waits for: its thresholds computed, and put into the book and the calendar."""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from engine.core.state import State
+from engine.model.exit_lines import average_entry
+from engine.model.exits import ExitReason, Side, threshold
+from engine.model.position import Position
+from engine.model.rules.break_even import break_even_stop
+
+
+def with_thresholds(position: Position) -> Position:
+    """Compute the limits from the exact average entry price, and the first peak.
+
+    A stop that was moved to break-even stays where it is, and so does a peak.
+    """
+    average = average_entry(position)
+    if average is None:
+        return position
+    instrument, side, exits = position.instrument, position.side, position.exits
+    take_profit = threshold(exits.take_profit, side, ExitReason.TAKE_PROFIT, average, instrument)
+    stop_loss = position.stop_loss
+    if not position.progress.at_break_even:
+        stop_loss = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, average, instrument)
+    position = replace(position, take_profit=take_profit, stop_loss=stop_loss)
+    trailing = exits.trailing
+    if trailing is None or position.progress.peak is not None:
+        return position
+    if threshold(trailing.activation, side, ExitReason.TAKE_PROFIT, average, instrument) is None:
+        return with_peak(position, average)
+    return position
+
+
+def with_peak(position: Position, price: Decimal) -> Position:
+    """Set the trailing stop going from a price, put on the tick that triggers no later."""
+    instrument = position.instrument
+    long = position.side is Side.LONG
+    peak = instrument.ceil_price(price) if long else instrument.floor_price(price)
+    return replace(position, progress=replace(position.progress, peak=peak))
+
+
+def arm(state: State, position: Position) -> None:
+    """Have the book and the calendar wait for what a position's rules say now."""
+    state.markets[position.instrument.id].book.arm(position)
+    state.time_stops.set(position.id, position.exits.time.deadline_ns(position.entry_time_ns))
+    if position.exits.trailing is None:
+        state.trailing.pop(position.id, None)
+    else:
+        state.trailing[position.id] = None
+
+
+def disarm(state: State, position: Position) -> None:
+    """Wait for nothing more of a position."""
+    state.markets[position.instrument.id].book.disarm(position.id)
+    state.time_stops.set(position.id, None)
+    state.trailing.pop(position.id, None)
+
+
+def move_stop(state: State, position: Position) -> Position:
+    """Move the stop to break-even, unless the one it has protects more; either way, once."""
+    rule, average = position.exits.break_even, average_entry(position)
+    if rule is None or average is None or position.progress.at_break_even:
+        return position
+    rate = state.config.fee_rates[position.instrument.id.venue, position.instrument.id.market]
+    instrument, side = position.instrument, position.side
+    stop = break_even_stop(side, average, rule.offset_percent, rate, instrument)
+    before = position.stop_loss
+    if before is not None and (stop - before) * side.sign <= 0:
+        position = replace(position, exits=replace(position.exits, break_even=None))
+    else:
+        progress = replace(position.progress, at_break_even=True)
+        position = replace(position, stop_loss=stop, progress=progress)
+        state.log("position.stop_moved", position_id=position.id, stop_loss=str(stop))
+        state.notify("position.stop_moved", position_id=position.id, stop_loss=str(stop))
+    position = state.put_position(position)
+    arm(state, position)
+    return position
+
+
+def save_peaks(state: State, most: int) -> None:
+    """Save the peaks that have moved since they were saved, of at most so many positions a call.
+
+    The book moves peaks without a step; after a crash those of the last moments are missing.
+    """
+    for position_id in list(state.trailing)[:most]:
+        del state.trailing[position_id]
+        state.trailing[position_id] = None  # to the end of the line
+        position = state.positions[position_id]
+        shown = state.with_live_peak(position)
+        if shown.progress.peak != position.progress.peak:
+            state.put_position(shown)

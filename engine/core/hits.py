@@ -1,0 +1,57 @@
+"""What follows when a price reaches a rule, or time does."""
+
+from msgspec.structs import replace
+
+from engine.core.arming import arm, move_stop
+from engine.core.book.codes import Hit, Watched
+from engine.core.closing import BEFORE_CLOSE, close
+from engine.core.ladder import reach_rung
+from engine.core.state import Cause, State, Trigger, Wish
+from engine.model.exits import ExitReason
+from engine.model.money import exact, plain
+from engine.model.position import Position
+
+CLOSING_RULES = {Watched.TARGET: ExitReason.TAKE_PROFIT, Watched.TRAIL: ExitReason.TRAILING}
+
+
+def on_hit(state: State, hit: Hit, received_ns: int) -> None:
+    """Act on a rule that a price reached; ``received_ns`` is 0 where no frame caused it."""
+    position = state.positions.get(hit.position_id)
+    if position is None or position.status not in BEFORE_CLOSE:
+        return
+    if hit.rule is Watched.ACTIVATION:
+        _activate(state, position, hit)
+    elif hit.rule is Watched.BREAK_EVEN:
+        move_stop(state, position)
+    else:
+        trigger = Trigger(_reason(position, hit.rule), exact(hit.price), received_ns)
+        if hit.rule is Watched.RUNG:
+            reach_rung(state, position, hit.rung, trigger)
+        else:
+            close(state, position, Wish(Cause(trigger.reason, trigger=trigger)))
+
+
+def _reason(position: Position, rule: Watched) -> ExitReason:
+    if rule is Watched.RUNG:
+        return ExitReason.LADDER
+    if rule is Watched.STOP:
+        moved = position.progress.at_break_even
+        return ExitReason.BREAK_EVEN if moved else ExitReason.STOP_LOSS
+    return CLOSING_RULES[rule]
+
+
+def _activate(state: State, position: Position, hit: Hit) -> None:
+    """The trailing stop follows from here on, from the price that activated it."""
+    progress = replace(position.progress, peak=exact(hit.price))
+    position = state.put_position(replace(position, progress=progress))
+    price = plain(exact(hit.price))
+    state.log("position.trailing_activated", position_id=position.id, price=price)
+    arm(state, position)
+
+
+def close_expired(state: State) -> None:
+    """Close the positions whose time is over."""
+    for position_id in state.time_stops.due(state.at_ns):
+        position = state.positions.get(position_id)
+        if position is not None and position.status in BEFORE_CLOSE:
+            close(state, position, Wish(Cause(ExitReason.TIME)))
