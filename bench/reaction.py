@@ -2,8 +2,9 @@
 
 The other process puts the monotonic time of its write into each frame; clocks of one machine are
 one clock. The bare reader receives and decodes with the same library; ours goes on to the book,
-the guardian and the broker, while journal, ledger and paper account work as in the service. Only
-frames that cross a threshold count, the same ones on both sides; each closes one position.
+the guardian and the broker, while journal, ledger and paper account work as in the service; once
+more with ``picows`` in the place of ``websockets``. Only frames that cross a threshold count, the
+same ones on all sides; each closes one position.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from engine.core.statistics import percentile
 from engine.model.order import Order
 from engine.model.ticks import Tick, TradeTick
 from engine.ports import TickSink
+from engine.settings import FeedTransport
 from engine.venues.bybit.wire import TradeFrame
 
 TARGET = 3.0
@@ -63,7 +65,9 @@ async def bare(source: Source, sizes: Sizes) -> list[float]:
     return _whole(taken, sizes)
 
 
-async def ours(source: Source, sizes: Sizes) -> list[float]:
+async def ours(
+    source: Source, sizes: Sizes, transport: FeedTransport = FeedTransport.WEBSOCKETS
+) -> list[float]:
     """Microseconds from sent to the order handed to the broker."""
     handed_ns: dict[Decimal, int] = {}
     sent_us: dict[float, int] = {}
@@ -84,7 +88,7 @@ async def ours(source: Source, sizes: Sizes) -> list[float]:
         return see
 
     guarded = [position(n + 1, Decimal(PRICE + 1 + n)) for n in range(sizes.crossings)]
-    async with guarding(source.url, guarded, handed, noting):
+    async with guarding(source.url, guarded, handed, noting, transport):
         await done.wait()
     source.begun_ns()
     taken = [at_ns / 1000 - sent_us[float(price)] for price, at_ns in handed_ns.items()]
@@ -103,7 +107,11 @@ def measure(sizes: Sizes) -> Report:
     for shape, burst in SHAPES.items():
         facts = {"frames": sizes.frames, "per_second": sizes.per_second, "every": sizes.every}
         with running(mode="pace", burst=burst, **facts) as source:
-            sides = {"bare": lambda: bare(source, sizes), "ours": lambda: ours(source, sizes)}
+            sides = {
+                "bare": lambda: bare(source, sizes),
+                "ours": lambda: ours(source, sizes),
+                "picows": lambda: ours(source, sizes, FeedTransport.PICOWS),
+            }
             found[shape] = interleaved(sides, sizes.rounds)
     return report(found)
 
@@ -121,13 +129,14 @@ def report(found: Mapping[str, Mapping[str, list[list[float]]]]) -> Report:
         for name, each in figures.items():
             spreads = {f"p{percent}_us": spread(values) for percent, values in each.items()}
             rows.append({"shape": shape, "path": name, **spreads})
-        paired = {
-            percent: ratios_of(figures["ours"][percent], figures["bare"][percent])
-            for percent in PERCENTS
-        }
-        spreads = {f"p{percent}": spread(values, 2) for percent, values in paired.items()}
-        rows.append({"shape": shape, "path": "ours / bare", **spreads})
-        ratios[f"p99_{shape}"] = spread(paired[99], 4)["median"]
+        for name, ratio in (("ours", f"p99_{shape}"), ("picows", f"p99_{shape}_picows")):
+            paired = {
+                percent: ratios_of(figures[name][percent], figures["bare"][percent])
+                for percent in PERCENTS
+            }
+            spreads = {f"p{percent}": spread(values, 2) for percent, values in paired.items()}
+            rows.append({"shape": shape, "path": f"{name} / bare", **spreads})
+            ratios[ratio] = spread(paired[99], 4)["median"]
         targets[f"p99_{shape}"] = TARGET
     return Report("reaction", rows, ratios, targets, frozenset(targets))
 
