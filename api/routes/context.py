@@ -14,6 +14,8 @@ from api.routes.idempotency import Idempotency
 from api.routes.reader import Reader
 from api.routes.refusals import Refusals
 from api.runtime import Runtime
+from api.wiring import guard_config
+from engine.core.state import GuardConfig
 from storage.keys import ApiKeys
 from storage.queries import Queries
 from storage.tables import Scope
@@ -24,9 +26,10 @@ _NOTED_ON_GET = (401, 403)
 
 @dataclass(frozen=True)
 class Context:
-    """The parts that handlers use."""
+    """The parts that handlers use. ``config`` is the guardian's."""
 
     runtime: Runtime
+    config: GuardConfig
     queries: Queries
     reader: Reader
     gate: Gate
@@ -44,6 +47,7 @@ def build_context(runtime: Runtime) -> Context:
     hidden = [secret.get_secret_value()] if secret is not None else []
     return Context(
         runtime=runtime,
+        config=guard_config(runtime.settings),
         queries=queries,
         reader=reader,
         gate=Gate(keys, reader, runtime.clock, required=required, own_host=own_host),

@@ -13,7 +13,8 @@ from api.problems import JsonResponse, Problem, check_count, too_many
 from api.routes.body import read_body
 from api.routes.context import Context, context_of
 from api.runtime import Runtime
-from api.webhook.fields import MAX_FIELDS, SECRET, Draft, check_exits, read_draft
+from api.webhook.exit_sets import check_exits, with_default_close
+from api.webhook.fields import MAX_FIELDS, SECRET, Draft, read_draft
 from api.webhook.read import read_object, write_object
 from api.webhook.redact import hide
 from api.webhook.secret import authenticate, check_signature, is_secret, wrong_secret
@@ -59,9 +60,11 @@ async def _answer(context: Context, request: Request, taken: bytearray) -> Respo
     authenticate(body, signed, secret, by_path=token is not None)
     check_count(len(body), MAX_FIELDS, "body", "fields")
     body = _without_secret(body, secret)
-    draft = read_draft(body, now_ns)
+    draft = read_draft(body, now_ns, runtime.settings.timezone)
     instrument, rejection = _instrument(runtime, draft)
     signal = _signal(draft, instrument, runtime.random_id(), now_ns, write_object(body))
+    signal = with_default_close(signal, runtime.settings)
+    check_exits(signal, context.config)
     if signed is not None and signal.sent_at_ns is None:
         # A signed moment is one of sending, so a signature replayed later meets the age limit.
         signal = replace(signal, sent_at_ns=signed.at_ns)
@@ -98,7 +101,6 @@ def _instrument(runtime: Runtime, draft: Draft) -> tuple[Instrument, str | None]
     settings = runtime.settings
     venues, venue, market = settings.venues, settings.default_venue, settings.default_market
     wanted = resolve(draft, Defaults(venues=venues, venue=venue, market=market))
-    check_exits(draft, wanted.market)
     held = (p.instrument for p in runtime.flow.positions() if p.instrument.id == wanted)
     listed = runtime.catalog.lookup(wanted.venue, wanted.market, wanted.symbol)
     found = listed or next(held, None)

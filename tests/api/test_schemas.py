@@ -47,7 +47,9 @@ def test_before_its_entry_a_position_has_no_price_and_no_exits() -> None:
 def test_without_a_price_distance_and_unrealised_pnl_are_undefined() -> None:
     found = position_json(OPEN)
     assert found["unrealized_pnl"] is None
-    assert found["exits"] == [{"rule": "take_profit", "threshold": "28.3", "distance": None}]
+    assert found["exits"] == [
+        {"rule": "take_profit", "threshold": "28.3", "distance": None, "state": "armed"}
+    ]
     assert found["entry_price"] == "33.333333333333333333"
     assert (found["fees"], found["net_pnl"]) == ("0.0000001", "-0.0000001")
 

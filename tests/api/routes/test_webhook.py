@@ -1,12 +1,19 @@
 import asyncio
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from api.webhook.secret import sign
 from engine.clock import NS_PER_SECOND
+from engine.model.exit_set import ExitChanges
+from engine.model.exits import Percent
+from engine.model.rules.ladder import Rung
 from tests.api.service import BTC, BTC_SPOT, SECRET, Service, running
 
 
@@ -51,6 +58,30 @@ async def test_the_content_type_does_not_matter(service: Service) -> None:
         assert answer.status_code in (200, 202)
 
 
+async def test_every_exit_rule_is_kept_with_its_signal(tmp_path: Path) -> None:
+    zone, tomorrow = ZoneInfo("Asia/Tokyo"), 24 * 3600 * NS_PER_SECOND
+    async with running(tmp_path, close_at=datetime.time(21), timezone=zone) as service:
+        ladder = [{"percent": 5, "fraction": "0.5"}]
+        rules = {"trailing_percent": "2", "ladder": ladder, "max_hold_seconds": 60}
+        signals = []
+        for more in ({}, {"close_at": None}):
+            answer = await service.signal(symbol="ETHUSDT.P", **rules | more)
+            assert answer.status_code == 202
+            record = service.queries.signal(answer.json()["signal_id"])
+            assert record is not None
+            signals.append(record.signal)
+    asked = ExitChanges(
+        trailing=Percent(Decimal(2)),
+        ladder=(Rung(Percent(Decimal(5)), Decimal("0.5")),),
+        max_hold_ns=60 * NS_PER_SECOND,
+    )
+    close_at_ns = signals[0].exits.close_at_ns
+    assert close_at_ns is not None
+    assert 0 < close_at_ns - signals[0].received_at_ns <= tomorrow
+    assert signals[0].exits == replace(asked, close_at_ns=close_at_ns)
+    assert signals[1].exits == replace(asked, close_at_ns=0)
+
+
 BAD_INPUTS = [
     ({"symbol": "BTCUSDX.P"}, 422, "symbol"),
     ({"symbol": "KRAKEN:BTCUSDT"}, 422, "symbol"),
@@ -63,7 +94,14 @@ BAD_INPUTS = [
     ({"price": -1}, 422, "price"),
     ({"stop_loss_percent": 100}, 422, "stop_loss_percent"),
     ({"stop_los": 5}, 422, "stop_los"),
-    ({"trailing_percent": 5}, 422, "trailing_percent"),
+    ({"trailing_percent": 100}, 422, "trailing_percent"),
+    ({"trailing_activation_percent": 5}, 422, "trailing_activation_percent"),
+    ({"break_even_percent": 15}, 422, "break_even_percent"),
+    ({"ladder": [{"percent": 5, "fractoin": 1}]}, 422, "ladder,ladder"),
+    ({"ladder": [{"percent": 5, "fraction": 1.5}]}, 422, "ladder"),
+    ({"close_at": "25:00"}, 422, "close_at"),
+    ({"confirm_ms": 60_001}, 422, "confirm_ms"),
+    ({"trigger": "bid"}, 422, "trigger"),
     ({"comment": "x" * 17_000}, 413, "body"),
     ({"comment": [[[[[[[[1]]]]]]]]}, 400, "body"),
     ({"secret": "wrong"}, 401, "secret"),
@@ -79,7 +117,7 @@ async def test_bad_input_is_refused_noted_and_harmless(
     assert (answer.status_code, field_of(answer)) == (status, field)
     (event,) = service.events("signal.refused")
     assert event.data["status"] == status
-    assert [error["field"] for error in event.data["errors"]] == [field]
+    assert ",".join(error["field"] for error in event.data["errors"]) == field
     assert len(event.data["body"]) <= 200
     assert SECRET not in json.dumps(event.data)
     assert service.queries.signals().items == ()

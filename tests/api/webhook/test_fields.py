@@ -1,3 +1,4 @@
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -6,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.problems import Problem
-from api.webhook.fields import FIELDS, NOT_BUILT, Draft, check_exits, read_draft
+from api.webhook.fields import FIELDS, MAX_FIELDS, Draft, read_draft
 from api.webhook.read import NumberText, read_object
 from engine.clock import NS_PER_SECOND
-from engine.model.exits import AtPrice, Disarmed, Percent
+from engine.model.exit_set import ExitChanges
+from engine.model.exits import AtPrice, Percent
 from engine.model.instrument import Market
 from engine.model.signal import Action, Size, SizeKind
 from tests.api.attempts import attempt
@@ -18,7 +20,7 @@ NOW = 1_769_860_800 * NS_PER_SECOND
 
 
 def draft(**fields: Any) -> Draft:
-    return read_draft({"action": "buy", "symbol": "BTCUSDT"} | fields, NOW)
+    return read_draft({"action": "buy", "symbol": "BTCUSDT"} | fields, NOW, UTC)
 
 
 def refusals(**fields: Any) -> dict[str, str]:
@@ -57,8 +59,7 @@ def test_every_field_is_read() -> None:
         sent_at_ns=NOW - NS_PER_SECOND,
         size=Size(SizeKind.QUOTE_QTY, Decimal("250.5")),
         reference_price=Decimal(64000),
-        take_profit=Percent(Decimal(15)),
-        stop_loss=AtPrice(Decimal("60000.5")),
+        exits=ExitChanges(take_profit=Percent(Decimal(15)), stop_loss=AtPrice(Decimal("60000.5"))),
         strategy="trend",
         comment="of course",
     )
@@ -96,11 +97,7 @@ def test_every_field_is_read() -> None:
         ({"risk_percent": "101"}, "risk_percent", "at most 100"),
         ({"price": NumberText("-64000")}, "price", "above 0"),
         ({"price": "0"}, "price", "above 0"),
-        ({"take_profit_percent": "-1"}, "take_profit_percent", "above 0"),
-        ({"stop_loss_percent": "1001"}, "stop_loss_percent", "at most 1000"),
         ({"stop_loss": "-1"}, "stop_loss", "above 0"),
-        ({"stop_loss": ""}, "stop_loss", "empty"),
-        ({"take_profit": True}, "take_profit", "true or false"),
         ({"time": "yesterday"}, "time", "not a number"),
         ({"time": "2026-01-31T12:05:01Z"}, "time", "ahead"),
         ({"stop_los_percent": "5"}, "stop_los_percent", "did you mean stop_loss_percent"),
@@ -117,22 +114,12 @@ def test_each_wrong_field_is_named_with_its_remedy(
     assert words in found[field]
 
 
-@pytest.mark.parametrize("name", NOT_BUILT)
-def test_a_field_whose_feature_is_not_built_says_so(name: str) -> None:
-    assert "not built yet" in refusals(**{name: NumberText("5")})[name]
-    assert "not built yet" in refusals(**{name: [{"percent": "5", "fraction": "1"}]})[name]
-
-
-@pytest.mark.parametrize("name", NOT_BUILT)
-def test_switching_off_what_is_not_built_changes_nothing(name: str) -> None:
-    assert draft(**{name: None}) == draft(**{name: NumberText("0")}) == draft()
-
-
 def test_all_wrong_fields_are_told_at_once() -> None:
-    assert set(refusals(action="x", qty="y", price="-1", foo=1)) == {
+    assert set(refusals(action="x", qty="y", price="-1", stop_loss="-1", foo=1)) == {
         "action",
         "qty",
         "price",
+        "stop_loss",
         "foo",
     }
 
@@ -142,22 +129,8 @@ def test_two_sizes_are_refused_and_both_named() -> None:
     assert draft(qty="1", percent=None).size == Size(SizeKind.QTY, Decimal(1))
 
 
-@pytest.mark.parametrize("name", ["take_profit", "stop_loss"])
-@pytest.mark.parametrize("value", [None, "0", NumberText("0.00")])
-def test_zero_and_null_disarm_a_limit_and_absence_leaves_the_default(
-    name: str, value: object
-) -> None:
-    assert getattr(draft(**{name: value}), name) == Disarmed()
-    assert getattr(draft(**{f"{name}_percent": value}), name) == Disarmed()
-    assert getattr(draft(), name) is None
-
-
-@pytest.mark.parametrize("name", ["take_profit", "stop_loss"])
-def test_a_limit_is_given_one_way_only(name: str) -> None:
-    both = {name: "5", f"{name}_percent": "5"}
-    assert "not both" in refusals(**both)[f"{name}_percent"]
-    assert "not both" in refusals(**(both | {name: None}))[f"{name}_percent"]
-    assert getattr(draft(**{name: None, f"{name}_percent": "0"}), name) == Disarmed()
+def test_a_body_may_hold_every_field_there_is() -> None:
+    assert len(FIELDS) == len(set(FIELDS)) <= MAX_FIELDS
 
 
 def test_null_is_absent_and_empty_texts_are_too() -> None:
@@ -176,39 +149,6 @@ def test_only_a_close_may_come_from_the_future() -> None:
     assert draft(action="close", time="2026-02-01T00:00:00Z").sent_at_ns
 
 
-def exits_problem(market: Market = Market.LINEAR, **fields: Any) -> dict[str, str]:
-    found = draft(**fields)
-    with pytest.raises(Problem) as caught:
-        check_exits(found, market)
-    assert caught.value.status == 422
-    return {error.field: error.remedy for error in caught.value.errors}
-
-
-def test_limits_that_contradict_each_other_are_refused() -> None:
-    assert "above" in exits_problem(take_profit="90", stop_loss="90")["take_profit"]
-    assert "below" in exits_problem(action="sell", take_profit="99", stop_loss="90")["take_profit"]
-    check_exits(draft(take_profit="99", stop_loss="90"), Market.SPOT)
-    check_exits(draft(action="sell", take_profit="90", stop_loss="99"), Market.LINEAR)
-
-
-def test_a_limit_that_no_price_can_reach_is_refused() -> None:
-    assert "100 %" in exits_problem(stop_loss_percent="100")["stop_loss_percent"]
-    found = exits_problem(action="sell", take_profit_percent="100")
-    assert "100 %" in found["take_profit_percent"]
-    check_exits(draft(take_profit_percent="150", stop_loss_percent="99"), Market.LINEAR)
-    check_exits(draft(action="sell", stop_loss_percent="150"), Market.LINEAR)
-
-
-def test_risk_needs_a_stop() -> None:
-    assert "stop-loss" in exits_problem(risk_percent="1", stop_loss=None)["risk_percent"]
-    check_exits(draft(risk_percent="1"), Market.LINEAR)
-
-
-def test_limits_on_what_only_closes_are_left_alone() -> None:
-    check_exits(draft(action="close", stop_loss_percent="100"), Market.LINEAR)
-    check_exits(draft(action="sell", take_profit_percent="100"), Market.SPOT)
-
-
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -221,7 +161,7 @@ VALUES = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), VALUES, max_size=8))
 def test_any_object_is_a_draft_or_a_422(body: dict[str, Any]) -> None:
-    found = attempt(lambda: read_draft(body, NOW))
+    found = attempt(lambda: read_draft(body, NOW, UTC))
     if isinstance(found, Problem):
         assert found.status == 422
         assert all(error.field and error.remedy for error in found.errors)
@@ -231,5 +171,5 @@ def test_any_object_is_a_draft_or_a_422(body: dict[str, Any]) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_draft_or_a_problem(raw: bytes) -> None:
-    found = attempt(lambda: read_draft(read_object(raw), NOW))
+    found = attempt(lambda: read_draft(read_object(raw), NOW, UTC))
     assert isinstance(found, Draft) or found.status in (400, 422)
