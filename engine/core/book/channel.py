@@ -19,6 +19,7 @@ from engine.model.money import exact
 from engine.model.rules.confirmation import Confirmation
 
 ALL = 1 << 62
+UNCONFIRMED = Confirmation()
 
 
 class Channel:
@@ -34,11 +35,11 @@ class Channel:
 
     __slots__ = (
         "_confirmations",
-        "_forced",
         "_high",
         "_ids",
         "_low",
         "_now_ns",
+        "_taken",
         "_tick",
         "ceil",
         "due",
@@ -58,7 +59,7 @@ class Channel:
         self._low, self._high = -inf, inf
         self._ids = ids
         self._confirmations: dict[int, Confirmation] = {}
-        self._forced: deque[Hit] = deque()
+        self._taken: deque[Hit] = deque()
         self._tick = 0
         self._now_ns = 0
 
@@ -69,7 +70,7 @@ class Channel:
         direction = self.rises if rises else self.falls
         key = direction.sign * level
         self._make_room(key, direction)
-        self._confirm(code, asked)
+        self._confirm(direction, code, asked)
         direction.set_fixed(code, key)
 
     def set_trail(self, code: int, trail: Trail, asked: Confirmation, *, rises: bool) -> None:
@@ -77,7 +78,7 @@ class Channel:
         direction = self.rises if rises else self.falls
         way = direction.sign * trail.best
         self._make_room(way, direction)
-        self._confirm(code, asked)
+        self._confirm(direction, code, asked)
         direction.set_trail(code, trail._replace(best=way))
 
     def discard(self, code: int) -> None:
@@ -94,11 +95,17 @@ class Channel:
                 return direction.sign * best
         return None
 
-    def _confirm(self, code: int, asked: Confirmation) -> None:
+    def _confirm(self, direction: Direction, code: int, asked: Confirmation) -> None:
+        """Note how a rule is confirmed; one that waits for another confirmation begins anew."""
+        before = self._confirmations.get(code, UNCONFIRMED)
+        asked = asked if asked.is_on else UNCONFIRMED
+        if asked == before:
+            return
         if asked.is_on:
             self._confirmations[code] = asked
         else:
-            self._confirmations.pop(code, None)
+            del self._confirmations[code]
+        direction.put_back(code)
 
     # Prices
 
@@ -161,12 +168,19 @@ class Channel:
 
     def more(self, limit: int = ALL) -> list[Hit]:
         """Return further rules that the due price reached."""
-        return [] if self.due is None else self._reach(self.due, limit)
+        if self.due is None:
+            return []
+        if not self._taken:
+            return self._reach(self.due, limit)
+        hits = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))]
+        if not self._taken:
+            self.due = None
+            self.refresh()
+        return hits
 
     def _reach(self, price: float, limit: int) -> list[Hit]:
-        forced = self._forced
-        hits = [forced.popleft() for _ in range(min(limit, len(forced)))]
-        for _ in range(limit - len(hits)):
+        hits: list[Hit] = []
+        for _ in range(limit):
             chosen = self._worst(price)
             if chosen is None:
                 break
@@ -178,8 +192,7 @@ class Channel:
                 direction.confirming.begin(reached, asked, self._tick, self._now_ns)
             else:
                 hits.append(self._hit(direction, reached, price))
-        more = self._forced or self._worst(price) is not None
-        self.due = price if more else None
+        self.due = None if self._worst(price) is None else price
         self.refresh()
         return hits
 
@@ -203,7 +216,7 @@ class Channel:
 
     def keep_reached(self, codes: Iterable[int]) -> None:
         """Before rules change: what the due price reached of them stays reached."""
-        if self.due is None:
+        if self.due is None or self._taken:
             return
         ways = [(direction, direction.sign * self.due) for direction in (self.falls, self.rises)]
         if any(direction.is_reached(code, way) for direction, way in ways for code in codes):
@@ -211,12 +224,13 @@ class Channel:
 
     def _make_room(self, way: float, direction: Direction) -> None:
         """Before a rule comes that the due price would seem to reach: take what that reached."""
-        if self.due is not None and way <= direction.sign * self.due:
+        if self.due is not None and not self._taken and way <= direction.sign * self.due:
             self._take_due()
 
     def _take_due(self) -> None:
-        price, self.due = self.due, None
+        """Take all that the due price reached, so that what is armed now is not among it."""
+        price = self.due
         if price is not None:
-            self._forced = deque(self._reach(price, ALL))
-            self.due = price if self._forced else None
+            self._taken = deque(self._reach(price, ALL))
+            self.due = price if self._taken else None
             self.refresh()

@@ -118,10 +118,20 @@ class Direction:
     def recover(self, way: float) -> None:
         """Put stops back that the price does not reach any more before they were confirmed."""
         for reached in self.confirming.recovered(way):
-            if reached.trail is None:
-                self.fixed.add(reached.code, reached.key)
-            else:
-                self._add(reached.code, reached.trail)
+            self._return(reached)
+
+    def put_back(self, code: int) -> None:
+        """Put a stop back that waits for its confirmation."""
+        reached = self.confirming.get(code)
+        if reached is not None:
+            self.confirming.discard(code)
+            self._return(reached)
+
+    def _return(self, reached: Reached) -> None:
+        if reached.trail is None:
+            self.fixed.add(reached.code, reached.key)
+        else:
+            self._add(reached.code, reached.trail)
 
     def first(self, way: float) -> tuple[float, int] | None:
         """Return the reached or confirmed (key, code) that comes first; None when there is none."""

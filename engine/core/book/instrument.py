@@ -1,15 +1,13 @@
 """The book of one instrument: its channels, and which rules of which positions they hold."""
 
-from engine.core.book.channel import Channel
+from engine.core.book.channel import UNCONFIRMED, Channel
 from engine.core.book.codes import Watched, code_of
 from engine.core.book.rules import fixed_rules, trailing_rule
 from engine.model.exits import Side
 from engine.model.instrument import Instrument
 from engine.model.position import Position
-from engine.model.rules.confirmation import Confirmation
 from engine.model.ticks import PriceSource
 
-UNCONFIRMED = Confirmation()
 CONFIRMED = frozenset({Watched.STOP, Watched.TRAIL})
 """Rules that wait for their confirmation where one is asked for."""
 
@@ -68,11 +66,11 @@ class InstrumentBook:
             armed = self._armed[position.id] = _Armed(self._ages)
             self._ids[self._ages] = position.id
         channel = self.channel(position.trigger, position.side)
+        if armed.channel is not None:
+            armed.channel.keep_reached(armed.codes)
         if armed.channel is not channel:
             _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
-        else:
-            channel.keep_reached(armed.codes)
         asked = position.exits.confirmation
         codes = []
         for rule, rung, level, rises in fixed_rules(position):
