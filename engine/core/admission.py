@@ -10,10 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.state import GuardConfig, State
+from engine.model.exit_checks import Situation, exit_problems, orphans
 from engine.model.exit_set import Exits, amended
 from engine.model.exits import AtPrice, Disarmed, ExitReason, Side, threshold
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, percent_of, plain
+from engine.model.position import Position
 from engine.model.rules.ladder import closes_all
 from engine.model.signal import Action, Signal, Size, SizeKind
 from engine.model.ticks import PriceSource
@@ -50,6 +52,11 @@ def exits_of(signal: Signal, config: GuardConfig) -> Exits:
     return amended(defaults, asked)
 
 
+def trigger_of(signal: Signal, config: GuardConfig) -> PriceSource:
+    """Return the price that an entry's limits are compared with."""
+    return signal.exits.trigger or config.trigger
+
+
 def check_before_price(state: State, signal: Signal) -> None:
     """Raise Refused when an entry cannot be made whatever the price is."""
     config, instrument = state.config, signal.instrument
@@ -61,10 +68,14 @@ def check_before_price(state: State, signal: Signal) -> None:
         raise Refused("superseded: a later close was already received for this instrument")
     if not instrument.trading:
         raise Refused(f"not_trading: {instrument.id} takes no orders now")
-    if instrument.id.market is Market.SPOT and config.trigger is PriceSource.MARK:
+    if instrument.id.market is Market.SPOT and trigger_of(signal, config) is PriceSource.MARK:
         raise Refused("no_mark_on_spot: spot has no mark price; set TRIGGER_PRICE to last or book")
+
+
+def check_room(state: State) -> None:
+    """Raise Refused when as many positions are open as may be."""
     active = len(state.positions)
-    if active >= config.max_open_positions:
+    if active >= state.config.max_open_positions:
         raise Refused(f"max_open_positions: {active} open, MAX_OPEN_POSITIONS allows no more")
 
 
@@ -87,12 +98,36 @@ def admit(state: State, signal: Signal, price: Decimal) -> Entry:
     exits = exits_of(signal, config)
     _check_deviation(config, signal, price)
     _check_sides(exits, side, price)
+    _check_set(state, signal, exits, price)
     stop = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, price, instrument)
     qty = instrument.floor_qty(_wanted_qty(state, signal, price, stop))
     _check_quantity(config, instrument, qty)
     _check_notional(config, instrument, qty, price, price if stop is None else stop)
     _check_liquidation(config, instrument, side, price, stop)
     return Entry(qty, exits, _check_funds(state, instrument, qty, price))
+
+
+def admit_add(state: State, signal: Signal, position: Position, price: Decimal) -> Entry:
+    """Size an add to an open position at ``price`` and check what it leads to.
+
+    The position keeps its own rules. Risk and value are judged at its present stop, liquidation at
+    the average that the add leads to.
+
+    Raises:
+        Refused: with the reason.
+    """
+    config, instrument, stop = state.config, signal.instrument, position.stop_loss
+    _check_deviation(config, signal, price)
+    qty = instrument.floor_qty(_wanted_qty(state, signal, price, stop))
+    _check_quantity(config, instrument, qty)
+    _check_notional(config, instrument, qty, price, price if stop is None else stop)
+    value, held = position.entry_value + qty * price, position.received + qty
+    average = value / held
+    if not position.progress.at_break_even:
+        limit = position.exits.stop_loss
+        stop = threshold(limit, position.side, ExitReason.STOP_LOSS, average, instrument)
+    _check_liquidation(config, instrument, position.side, average, stop)
+    return Entry(qty, position.exits, _check_funds(state, instrument, qty, price))
 
 
 def side_of(signal: Signal) -> Side:
@@ -124,6 +159,20 @@ def _check_sides(exits: Exits, side: Side, price: Decimal) -> None:
                 f"{name}_on_wrong_side: {plain(limit.value)} of a {side} must lie {word} the price,"
                 f" now {plain(price)}"
             )
+
+
+def _check_set(state: State, signal: Signal, exits: Exits, price: Decimal) -> None:
+    now = Situation(
+        side=side_of(signal),
+        instrument=signal.instrument.id,
+        trigger=trigger_of(signal, state.config),
+        at_ns=state.at_ns,
+        entry_price=price,
+        price=price,
+    )
+    problems = [*orphans(exits, signal.exits), *exit_problems(exits, now)]
+    if problems:
+        raise Refused("exits_contradict: " + "; ".join(str(problem) for problem in problems))
 
 
 def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | None) -> Decimal:

@@ -2,7 +2,17 @@
 
 from msgspec.structs import replace
 
-from engine.core.admission import Entry, Refused, admit, check_age, check_before_price, side_of
+from engine.core.admission import (
+    Entry,
+    Refused,
+    admit,
+    admit_add,
+    check_age,
+    check_before_price,
+    check_room,
+    side_of,
+    trigger_of,
+)
 from engine.core.close_signals import close_by_signal, closes_only, drop_superseded
 from engine.core.outcomes import settle
 from engine.core.state import State, Waiting
@@ -64,15 +74,20 @@ def _try_entry(state: State, entry: Waiting) -> None:
     the first may have been refused.
     """
     signal, instrument = entry.signal, entry.signal.instrument
-    if signal.strategy in [position.strategy for position in state.active_on(instrument.id)]:
+    same = [p for p in state.active_on(instrument.id) if p.strategy == signal.strategy]
+    if same and not state.config.add_on_same:
         settle(state, signal, Outcome.IGNORED, "already_open: ON_SAME_SIGNAL is ignore")
         return
     try:
         check_before_price(state, signal)
+        _check_present(state, same)
         view = state.watch(instrument)
         price = view.entry_price(_order_side(signal))
         if price is None or instrument.id in state.blind:
             wait_for_price(state, entry)
+            return
+        if same:
+            _add(state, signal, same[0], admit_add(state, signal, same[0], price))
             return
         admitted = admit(state, signal, price)
     except Refused as refusal:
@@ -82,6 +97,23 @@ def _try_entry(state: State, entry: Waiting) -> None:
     _open(state, entry, admitted)
 
 
+def _check_present(state: State, same: list[Position]) -> None:
+    """Raise Refused when there is no room for a position, or nothing open to add to."""
+    if not same:
+        check_room(state)
+    elif same[0].status is not PositionStatus.OPEN:
+        raise Refused(f"not_open: the position to add to is {same[0].status}; send it again later")
+
+
+def _add(state: State, signal: Signal, position: Position, admitted: Entry) -> None:
+    """Buy more of what is open; its rules stay its own."""
+    if not signal.exits.is_empty:
+        state.log("signal.exits_ignored", signal_id=signal.id, position_id=position.id)
+    progress = replace(position.progress, adds=position.progress.adds + 1)
+    position = state.put_position(replace(position, progress=progress))
+    _send_entry(state, signal, position, Purpose.ADD, progress.adds - 1, admitted)
+
+
 def _open(state: State, entry: Waiting, admitted: Entry) -> None:
     signal = entry.signal
     position = Position(
@@ -89,18 +121,30 @@ def _open(state: State, entry: Waiting, admitted: Entry) -> None:
         instrument=signal.instrument,
         side=side_of(signal),
         exits=admitted.exits,
-        trigger=state.config.trigger,
+        trigger=trigger_of(signal, state.config),
         created_at_ns=state.at_ns,
         signal_id=signal.id,
         strategy=signal.strategy,
     )
+    _send_entry(state, signal, state.put_position(position), Purpose.ENTRY, 0, admitted)
+
+
+def _send_entry(
+    state: State,
+    signal: Signal,
+    position: Position,
+    purpose: Purpose,
+    generation: int,
+    admitted: Entry,
+) -> None:
+    """Make the order that buys (or sells short) what was admitted; sent after its commit."""
     order = Order(
-        client_order_id=client_order_id(position.id, Purpose.ENTRY, 0),
+        client_order_id=client_order_id(position.id, purpose, generation),
         position_id=position.id,
         instrument=signal.instrument,
         side=position.entry_side,
-        purpose=Purpose.ENTRY,
-        generation=0,
+        purpose=purpose,
+        generation=generation,
         qty=admitted.qty,
         reduce_only=False,
         created_at_ns=state.at_ns,
@@ -108,7 +152,6 @@ def _open(state: State, entry: Waiting, admitted: Entry) -> None:
         signal_id=signal.id,
     )
     state.put_signal(SignalRecord(signal, position_id=position.id))
-    state.put_position(position)
     state.put_order(order)
     state.reserved[order.client_order_id] = admitted.funds
     state.command(SubmitOrder(order, after_commit=True))
@@ -134,11 +177,12 @@ def entry_refusal(state: State, order: Order, at_ns: int) -> str | None:
     position = state.positions.get(order.position_id)
     if position is None or order.client_order_id not in state.orders:
         return "settled: the entry has come to its end already"
-    if position.status is not PositionStatus.OPENING:
+    wanted = PositionStatus.OPEN if order.purpose is Purpose.ADD else PositionStatus.OPENING
+    if position.status is not wanted:
         return "closed: a close came before the entry was sent"
     if not state.accepting:
         return "bot_stopped: the bot was stopped before the entry was sent"
-    record = state.signals.get(position.signal_id or "")
+    record = state.signals.get(order.signal_id or "")
     sent_ns = order.created_at_ns if record is None else record.signal.effective_sent_ns
     try:
         check_age(state.config, sent_ns, at_ns)

@@ -1,5 +1,7 @@
 """What the venue says of our orders, and what follows for their positions."""
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 
 from engine.core.accounting import apply_entry, apply_exit
@@ -82,8 +84,18 @@ def move_order(state: State, order: Order, status: OrderStatus) -> None:
     if order.purpose is Purpose.EXIT:
         after_exit(state, position, order)
         after_part(state, order)
+    elif order.purpose is Purpose.ADD:
+        _after_add(state, position, order)
     else:
         _after_entry(state, position, order)
+
+
+def _after_add(state: State, position: Position, order: Order) -> None:
+    if position.status in BEING_CLOSED:
+        continue_closing(state, position)
+    elif order.filled_qty > ZERO:
+        _tell_held(state, "position.added", position)
+    _settle_entry_signal(state, order, position.id, order.filled_qty)
 
 
 def _after_entry(state: State, position: Position, order: Order) -> None:
@@ -94,22 +106,22 @@ def _after_entry(state: State, position: Position, order: Order) -> None:
     elif not finish_if_nothing_left(state, position, ExitReason.EXTERNAL):
         check_position_transition(position, PositionStatus.OPEN)
         state.put_position(replace(position, status=PositionStatus.OPEN))
-        _tell_opened(state, position)
-    _settle_entry_signal(state, position, order)
+        _tell_held(state, "position.opened", position)
+    _settle_entry_signal(state, order, position.id, position.qty)
 
 
-def _settle_entry_signal(state: State, position: Position, order: Order) -> None:
-    record = pending(state, position.signal_id)
+def _settle_entry_signal(state: State, order: Order, position_id: str, filled: Decimal) -> None:
+    record = pending(state, order.signal_id)
     if record is None:
         return
-    if position.qty > ZERO:
-        settle(state, record.signal, Outcome.OPENED, None, position.id)
+    if filled > ZERO:
+        settle(state, record.signal, Outcome.OPENED, None, position_id)
     else:
         reason = order.message or "not_filled: the venue filled nothing of the entry"
-        settle(state, record.signal, Outcome.REJECTED, reason, position.id)
+        settle(state, record.signal, Outcome.REJECTED, reason, position_id)
 
 
-def _tell_opened(state: State, position: Position) -> None:
+def _tell_held(state: State, kind: str, position: Position) -> None:
     data = {
         "position_id": position.id,
         "instrument": str(position.instrument.id),
@@ -117,8 +129,8 @@ def _tell_opened(state: State, position: Position) -> None:
         "qty": plain(position.qty),
         "entry_price": plain(position.entry_price or ZERO),
     }
-    state.log("position.opened", **data)
-    state.notify("position.opened", **data)
+    state.log(kind, **data)
+    state.notify(kind, **data)
 
 
 def contradicts(order: Order, fill: Fill) -> bool:

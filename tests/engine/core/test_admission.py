@@ -261,7 +261,7 @@ def test_percent_is_of_what_is_free_and_not_of_what_is_locked() -> None:
 def test_risk_needs_a_stop() -> None:
     assert code(Rig(), size=size("risk_percent", "1"), stop_loss=Disarmed()) == "no_stop"
     beyond = Percent(D(100))  # never reached, so no stop either
-    assert code(Rig(), size=size("risk_percent", "1"), stop_loss=beyond) == "no_stop"
+    assert code(Rig(), size=size("risk_percent", "1"), stop_loss=beyond) == "exits_contradict"
 
 
 def test_risk_is_of_equity_with_what_is_open() -> None:
