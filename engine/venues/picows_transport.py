@@ -110,7 +110,7 @@ class PicowsConnection(WSListener):
         self._writable.set()
         self._pings = 0
         self._pong_awaited = b""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
 
     # Transport
 
@@ -159,8 +159,7 @@ class PicowsConnection(WSListener):
 
     def lost(self, error: Exception | None) -> None:
         """The socket is closed."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         why = f"{type(error).__name__}: {error}" if error else "no close frame received"
         self._inbox.end(TransportError(why))
         self._writable.set()

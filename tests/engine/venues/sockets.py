@@ -1,6 +1,7 @@
 """Connections of either library to a server that plays a script, over real sockets."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.utils import accept_key
 
 from engine.clock import SystemClock
 from engine.venues.transport import DEFAULT_LIMITS, Connector, Limits, Transport, TransportError
@@ -58,6 +60,41 @@ async def connected(
             yield connection
         finally:
             await connection.close()
+
+
+@asynccontextmanager
+async def by_hand(
+    heads: list[bytes], frames: bytes = b""
+) -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
+    """A server that answers the handshake, and sends ``frames`` with the answer, when told to.
+
+    Yields its URL, the event that tells it, and the one that it sets when it is left.
+    """
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        left = asyncio.create_task(reader.read())
+        told = asyncio.create_task(go_on.wait())
+        await asyncio.wait({left, told}, return_when=asyncio.FIRST_COMPLETED)
+        key = heads[-1].lower().split(b"sec-websocket-key: ")[1]
+        key = heads[-1][-len(key) :].split(b"\r\n")[0]
+        with contextlib.suppress(ConnectionError):
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: " + accept_key(key.decode()).encode() + b"\r\n\r\n" + frames
+            )
+            await left
+        told.cancel()
+        writer.close()
+        ended.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", go_on, ended
+        go_on.set()
+        if heads:
+            async with asyncio.timeout(5):
+                await ended.wait()
 
 
 async def silent(socket: ServerConnection) -> None:
