@@ -14,6 +14,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from engine.model.errors import Retryable, TickguardError
 
@@ -179,7 +180,14 @@ async def on_problem(request: Request, error: Exception) -> Response:
     """Answer what a handler raised; Starlette calls it for the exceptions it is registered for."""
     problem = to_problem(error)
     if "Allow" in problem.headers:
-        problem.headers["Allow"] = ", ".join(sorted(problem.headers["Allow"].split(", ")))
+        problem.headers["Allow"] = ", ".join(sorted(_methods(request)))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=problem.headers)
     return problem_response(problem, request_id(request))
+
+
+def _methods(request: Request) -> set[str]:
+    """Return what an address takes; each method has a route of its own, with its own scope."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    at_address = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in at_address for method in route.methods or ()}

@@ -7,7 +7,7 @@ from engine.core.state import GuardConfig
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
-from engine.settings import FeedTransport, OnOpposite, Settings, default_exits
+from engine.settings import FeedTransport, OnOpposite, OnSame, Settings, default_exits
 from engine.simulator.matching import VenueRules
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
@@ -38,6 +38,8 @@ def guard_config(settings: Settings) -> GuardConfig:
         signal_max_age_ns=int(settings.signal_max_age_seconds * NS_PER_SECOND),
         close_on_opposite=settings.on_opposite_signal is OnOpposite.CLOSE,
         max_open_positions=settings.max_open_positions,
+        add_on_same=settings.on_same_signal is OnSame.ADD,
+        max_tick_jump_percent=settings.max_tick_jump_percent,
     )
 
 

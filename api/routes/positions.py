@@ -11,14 +11,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.auth import Caller
-from api.problems import FieldError, JsonResponse, Problem, wrong_field
+from api.problems import FieldError, JsonResponse, Problem, unprocessable, wrong_field
 from api.routes.body import read_body, read_fields, read_query
 from api.routes.context import Context, context_of, guarded
 from api.routes.lists import read_limit
 from api.schemas import list_json, position_json
 from api.webhook.amounts import read_number
+from api.webhook.exit_fields import EXIT_FIELDS, read_changes
 from engine.model.errors import Retryable
-from engine.model.events import CloseRequested
+from engine.model.events import CloseRequested, ExitsAmended
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, ceil_to_step, plain
 from engine.model.position import ACTIVE, Position, PositionStatus
@@ -36,6 +37,7 @@ def position_routes() -> list[Route]:
     return [
         guarded("/positions", "GET", Scope.READ, list_positions),
         guarded("/positions/{id}", "GET", Scope.READ, get_position),
+        guarded("/positions/{id}", "PATCH", Scope.TRADE, amend_position),
         guarded("/positions/{id}/close", "POST", Scope.TRADE, close_position),
     ]
 
@@ -119,7 +121,7 @@ async def close_position(request: Request, caller: Caller) -> Response:
         position = context.runtime.flow.position(request.path_params["id"])
         if position is None or position.status not in _CLOSABLE:
             return JsonResponse(position_json(position or await _find(context, request)))
-        await _close(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
+        await _apply(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
         if _is_under_way(context, position):
             return JsonResponse(position_json(await _find(context, request)), 202)
         if fraction < ONE:
@@ -185,13 +187,52 @@ def _read_fraction(raw: bytes) -> Decimal:
     return fraction
 
 
-async def _close(context: Context, event: CloseRequested) -> None:
-    """Have a position closed. The owner's close goes out even when storage takes nothing."""
+async def _apply(context: Context, event: CloseRequested | ExitsAmended) -> bool:
+    """Have the owner's word carried out, even when storage takes nothing; tell if it is committed.
+
+    Nothing is awaited before the guardian has the event.
+    """
     flow = context.runtime.flow
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await flow.handle_durably(event)
     except Retryable:
         flow.handle(event)
+        return False
     except TimeoutError:
-        return  # it is under way; only its commit is late
+        return False  # it is under way; only its commit is late
+    return True
+
+
+async def amend_position(request: Request, caller: Caller) -> Response:
+    """``PATCH /positions/{id}``: change exit rules of an open position, by the webhook's names.
+
+    200 with the position after the change, 202 where the change holds but its commit is late; 404,
+    409 when it is not open, 422 when the rules after the change could not hold together.
+    """
+    context, raw = context_of(request), await read_body(request)
+
+    async def act() -> Response:
+        runtime, now_ns = context.runtime, _now(context)
+        body = read_fields(raw, EXIT_FIELDS)
+        changes = read_changes(body, now_ns, runtime.settings.timezone)
+        position = runtime.flow.position(request.path_params["id"])
+        if position is None or position.status is not PositionStatus.OPEN:
+            raise _not_open(position or await _find(context, request))
+        event = ExitsAmended(position.id, changes, caller.actor, now_ns)
+        problems = runtime.flow.amendment_problems(event)
+        if problems:
+            raise unprocessable([FieldError(each.field, each.remedy) for each in problems])
+        is_committed = await _apply(context, event)
+        answer = position_json(await _find(context, request))
+        return JsonResponse(answer, 200 if is_committed else 202)
+
+    return await context.idempotency.once(request, caller, raw, act)
+
+
+def _not_open(position: Position) -> Problem:
+    remedy = "the exits of open positions can be changed, and of no others"
+    if position.status is PositionStatus.OPENING:
+        remedy = "send it again when the position is open"
+    detail = f"Nothing was changed: the position is {position.status}."
+    return Problem(409, detail, [FieldError("id", remedy)])

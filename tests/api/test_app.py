@@ -49,6 +49,9 @@ async def test_options_lists_the_methods_and_head_is_a_get(service: Service) -> 
     answer = await service.call("OPTIONS", "/positions")
     assert (answer.status_code, answer.headers["Allow"]) == (204, "GET, HEAD")
     assert "Access-Control-Allow-Origin" not in answer.headers
+    for method, status in (("OPTIONS", 204), ("DELETE", 405)):
+        answer = await service.call(method, "/positions/x")
+        assert (answer.status_code, answer.headers["Allow"]) == (status, "GET, HEAD, PATCH")
     assert (await service.call("HEAD", "/health")).status_code == 200
 
 

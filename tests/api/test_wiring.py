@@ -11,7 +11,7 @@ from engine.model.instrument import Market
 from engine.model.rules.ladder import Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from engine.settings import FeedTransport, Settings
+from engine.settings import FeedTransport, OnSame, Settings
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls
 from engine.venues.websockets_transport import WebsocketsConnector
@@ -27,6 +27,8 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
             max_entry_deviation_percent=Decimal(2),
             signal_max_age_seconds=30,
             max_open_positions=4,
+            on_same_signal=OnSame.ADD,
+            max_tick_jump_percent=Decimal(7),
         )
     )
     assert config.exits == Exits(Percent(Decimal("7.5")), Percent(Decimal(3)))
@@ -34,6 +36,8 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
     assert config.max_entry_deviation_percent == Decimal(2)
     assert config.signal_max_age_ns == 30 * NS_PER_SECOND
     assert config.max_open_positions == 4
+    assert config.add_on_same
+    assert config.max_tick_jump_percent == Decimal(7)
     assert config.trigger is PriceSource.LAST
     assert config.close_on_opposite
     assert config.fee_rates == TAKER_FEES
@@ -46,6 +50,10 @@ def test_the_guard_gets_every_exit_rule_of_the_settings() -> None:
     exits = guard_config(settings).exits
     assert exits.trailing == Trailing(Percent(Decimal(2)))
     assert exits.ladder == (Rung(Percent(Decimal(5)), Decimal("0.5")),)
+
+
+def test_equal_signals_do_not_add_unless_the_owner_says_so() -> None:
+    assert not guard_config(Settings()).add_on_same
 
 
 def test_a_limit_of_zero_is_off() -> None:

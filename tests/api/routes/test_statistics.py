@@ -15,7 +15,7 @@ FIELDS = (
 
 async def traded(service: Service) -> None:
     """Win on Bitcoin by take-profit, then lose on Ether by stop-loss."""
-    for name, price, strategy in ((BTC, 130.0, "trend"), (ETH, 5.0, "dip")):
+    for name, price, strategy in ((BTC, 118.0, "trend"), (ETH, 8.2, "dip")):
         await service.opened(name, strategy=strategy)
         service.set_price(name, price)
         await service.until(lambda: not service.flow.positions())
