@@ -12,7 +12,8 @@ from decimal import Decimal
 from math import inf
 
 from engine.core.book.codes import Hit, age_of, rule_of
-from engine.core.book.confirming import Reached, Trail
+from engine.core.book.cohorts import Trail
+from engine.core.book.confirming import Reached
 from engine.core.book.direction import Direction
 from engine.model.instrument import Instrument
 from engine.model.money import exact
@@ -70,7 +71,8 @@ class Channel:
         direction = self.rises if rises else self.falls
         key = direction.sign * level
         self._make_room(key, direction)
-        self._confirm(direction, code, asked)
+        if asked is not UNCONFIRMED or self._confirmations:
+            self._confirm(direction, code, asked)
         direction.set_fixed(code, key)
 
     def set_trail(self, code: int, trail: Trail, asked: Confirmation, *, rises: bool) -> None:
@@ -78,11 +80,12 @@ class Channel:
         direction = self.rises if rises else self.falls
         way = direction.sign * trail.best
         self._make_room(way, direction)
-        self._confirm(direction, code, asked)
-        direction.set_trail(code, trail._replace(best=way))
+        if asked is not UNCONFIRMED or self._confirmations:
+            self._confirm(direction, code, asked)
+        direction.set_trail(code, Trail(trail.distance, trail.step, way))
 
     def discard(self, code: int) -> None:
-        """Remove a rule, wherever it is. ``refresh`` follows."""
+        """Remove a rule, wherever it is."""
         self.falls.discard(code)
         self.rises.discard(code)
         self._confirmations.pop(code, None)
@@ -98,13 +101,12 @@ class Channel:
     def _confirm(self, direction: Direction, code: int, asked: Confirmation) -> None:
         """Note how a rule is confirmed; one that waits for another confirmation begins anew."""
         before = self._confirmations.get(code, UNCONFIRMED)
-        asked = asked if asked.is_on else UNCONFIRMED
         if asked == before:
             return
-        if asked.is_on:
-            self._confirmations[code] = asked
-        else:
+        if asked is UNCONFIRMED:
             del self._confirmations[code]
+        else:
+            self._confirmations[code] = asked
         direction.put_back(code)
 
     # Prices
@@ -120,11 +122,10 @@ class Channel:
         self.refresh()
 
     def refresh(self) -> None:
-        """Compute which prices are quiet."""
+        """Compute which prices are quiet; what was removed may still count until the next look."""
         falls, rises = self.falls, self.rises
-        falls.refresh()
-        rises.refresh()
-        if self.price is None or self.due is not None or self.confirming:
+        confirming = falls.confirming or rises.confirming
+        if self.price is None or self.due is not None or confirming:
             self.floor, self.ceil = inf, -inf
         else:
             self.floor = max(-falls.nearest, rises.watch, self._low)
@@ -148,7 +149,6 @@ class Channel:
                 direction.confirming.elapse(self._tick, now_ns)
             if way <= direction.watch or waiting:
                 direction.move(way)
-                direction.refresh()
         if self.falls.nearest > -price and self.rises.nearest > price and not waiting:
             self.refresh()  # it may have been a new peak, no more
             return []
@@ -193,6 +193,8 @@ class Channel:
             else:
                 hits.append(self._hit(direction, reached, price))
         self.due = None if self._worst(price) is None else price
+        self.falls.refresh()
+        self.rises.refresh()
         self.refresh()
         return hits
 

@@ -8,12 +8,21 @@ takes the other in, so a bucket moves O(log n) times in its life.
 
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import NamedTuple
 
 from engine.model.exits import Distance
 from engine.model.money import exact
 
 PUSH_SHARE = 8
 """Below 1/8 of the other's size codes are pushed one by one; above, the whole heap is made anew."""
+
+
+class Trail(NamedTuple):
+    """A trailing stop with its peak, as a way unless said otherwise."""
+
+    distance: Distance
+    step: Distance | None
+    best: float
 
 
 class Cohort:

@@ -4,18 +4,10 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
-from engine.model.exits import Distance
+from engine.core.book.cohorts import Trail
 from engine.model.rules.confirmation import Confirmation
 
 NS_PER_MS = 1_000_000
-
-
-class Trail(NamedTuple):
-    """What a trailing stop goes back to the book with."""
-
-    distance: Distance
-    step: Distance | None
-    best: float
 
 
 class Reached(NamedTuple):

@@ -2,7 +2,8 @@
 
 from math import inf
 
-from engine.core.book.confirming import Confirming, Reached, Trail
+from engine.core.book.cohorts import Trail
+from engine.core.book.confirming import Confirming, Reached
 from engine.core.book.thresholds import Thresholds
 from engine.core.book.trails import Family, Following, Stepping
 from engine.model.exits import Percent, Points, Side
@@ -53,26 +54,34 @@ class Direction:
 
     def set_fixed(self, code: int, key: float) -> None:
         """Arm a fixed threshold; one that is there or being confirmed at this key is left alone."""
-        waiting = self.confirming.get(code)
-        if waiting is not None and waiting.key == key:
+        if self.fixed.key(code) == key:
             return
-        self.confirming.discard(code)
+        if self.confirming:
+            waiting = self.confirming.get(code)
+            if waiting is not None and waiting.key == key:
+                return
+            self.confirming.discard(code)
         self.fixed.add(code, key)
+        self.nearest = min(self.nearest, key)
 
     def set_trail(self, code: int, trail: Trail) -> None:
         """Arm a trailing stop; the better peak counts, the one it has or the one it is given."""
-        waiting = self.confirming.get(code)
-        if waiting is not None and waiting.trail is not None:
-            kept = waiting.trail
-            if (kept.distance, kept.step) == (trail.distance, trail.step):
+        kept = self._trail_of(code)
+        if kept is not None:
+            same = (kept.distance, kept.step) == (trail.distance, trail.step)
+            if same and (kept.best <= trail.best or code not in self._family_of):
                 return
-            trail = trail._replace(best=min(kept.best, trail.best))
-            self.confirming.discard(code)
-        best = self.best_of(code)
-        if best is not None:
-            trail = trail._replace(best=min(best, trail.best))
-            self._family_of.pop(code).discard(code)
+            trail = Trail(trail.distance, trail.step, min(kept.best, trail.best))
+            self.discard(code)
         self._add(code, trail)
+
+    def _trail_of(self, code: int) -> Trail | None:
+        """Return a trailing stop that is there or being confirmed."""
+        family = self._family_of.get(code)
+        if family is not None:
+            return family.trail(code)
+        waiting = self.confirming.get(code)
+        return None if waiting is None else waiting.trail
 
     def _add(self, code: int, trail: Trail) -> None:
         kind = Following if trail.step is None else Stepping
@@ -83,14 +92,13 @@ class Direction:
             family = self._families[key] = kind(side, self._instrument, key[0])
         family.add(code, trail.distance, trail.best, trail.step)
         self._family_of[code] = family
+        self.nearest = min(self.nearest, family.nearest)
+        self.watch = max(self.watch, family.watch)
 
     def best_of(self, code: int) -> float | None:
         """Return the peak of a trailing stop, as a way."""
-        waiting = self.confirming.get(code)
-        if waiting is not None and waiting.trail is not None:
-            return waiting.trail.best
-        family = self._family_of.get(code)
-        return None if family is None else family.best_of(code)
+        trail = self._trail_of(code)
+        return None if trail is None else trail.best
 
     def is_reached(self, code: int, way: float) -> bool:
         """Tell whether a rule that is armed here is reached by a price."""
@@ -114,6 +122,7 @@ class Direction:
         for family in self._families.values():
             if way <= family.watch:
                 family.move(way)
+        self.refresh()
 
     def recover(self, way: float) -> None:
         """Put stops back that the price does not reach any more before they were confirmed."""
@@ -155,8 +164,7 @@ class Direction:
         source = self._source
         if isinstance(source, Family):
             del self._family_of[code]
-            best, distance, step = source.pop()
-            return Reached(key, code, Trail(distance, step, best))
+            return Reached(key, code, source.pop())
         source.pop()
         return Reached(key, code)
 

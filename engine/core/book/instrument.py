@@ -72,6 +72,7 @@ class InstrumentBook:
             _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
         asked = position.exits.confirmation
+        asked = asked if asked.is_on else UNCONFIRMED
         codes = []
         for rule, rung, level, rises in fixed_rules(position):
             code = code_of(armed.age, rule, rung)
@@ -107,4 +108,3 @@ def _drop(channel: Channel | None, codes: tuple[int, ...] | set[int]) -> None:
     if channel is not None:
         for code in codes:
             channel.discard(code)
-        channel.refresh()

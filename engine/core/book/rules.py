@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from engine.core.book.codes import Watched
-from engine.core.book.confirming import Trail
+from engine.core.book.cohorts import Trail
 from engine.model.exit_lines import average_entry
 from engine.model.exits import ExitReason, Limit, Side, threshold
 from engine.model.position import Position

@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from math import inf
 
-from engine.core.book.cohorts import Cohort, found, larger
+from engine.core.book.cohorts import Cohort, Trail, found, larger
 from engine.core.book.thresholds import SLACK
 from engine.model.exits import Distance, Percent, Points, Side
 from engine.model.instrument import Instrument
@@ -92,10 +92,11 @@ class Family:
             self._compact()
         return True
 
-    def best_of(self, code: int) -> float | None:
-        """Return the peak of a rule, as a way."""
-        entry = self._live.get(code)
-        return None if entry is None else self._best(found(entry[1]))
+    def trail(self, code: int) -> Trail:
+        """Return a rule that is there, its peak as a way."""
+        value, cohort = self._live[code]
+        cohort = found(cohort)
+        return Trail(self._distances[value], cohort.step, self._best(cohort))
 
     def key(self, code: int) -> float:
         """Return the exact threshold of a rule that is there."""
@@ -116,12 +117,12 @@ class Family:
             if not self._advance_front(way):
                 return None
 
-    def pop(self) -> tuple[float, Distance, Distance | None]:
-        """Remove what ``first`` returned; returns its peak (a way), distance and step."""
+    def pop(self) -> Trail:
+        """Remove and return what ``first`` returned, its peak as a way."""
         code, _, value, _, cohort = self._front[0]
         del self._live[code]
         self._advance_bucket()
-        return cohort.best, self._distances[value], cohort.step
+        return Trail(self._distances[value], cohort.step, cohort.best)
 
     # For the kinds
 
