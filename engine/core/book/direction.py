@@ -139,6 +139,7 @@ class Direction:
     def _return(self, reached: Reached) -> None:
         if reached.trail is None:
             self.fixed.add(reached.code, reached.key)
+            self.nearest = min(self.nearest, reached.key)
         else:
             self._add(reached.code, reached.trail)
 
