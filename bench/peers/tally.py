@@ -4,7 +4,7 @@ The result is ``prices`` (how many were handed on), ``ended_ns`` (monotonic, whe
 ``whole`` (whether that was the last one sent) and ``cpu_s`` (of this process, all threads, from the
 last moment without a price). It is told by the very callback that the last price reaches, or once a
 stream that began stays silent; the process then ends at once, since some libraries take seconds to
-close, which is not measured.
+close, which is not measured. A stream that never begins is an error.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 
 LOOK_S = 0.02
 SILENT_S = 3.0
+START_S = 20.0
 
 
 def arguments() -> dict[str, Any]:
@@ -42,12 +43,15 @@ class Tally:
 
     def _watch(self) -> None:
         seen, changed_ns = 0, time.monotonic_ns()
-        while not seen or time.monotonic_ns() - changed_ns < SILENT_S * 1e9:
+        while time.monotonic_ns() - changed_ns < (SILENT_S if seen else START_S) * 1e9:
             time.sleep(LOOK_S)
             if self.prices != seen:
                 seen, changed_ns = self.prices, time.monotonic_ns()
             elif not seen:
                 self._cpu_s = time.process_time()
+        if not seen:
+            print(f"no price within {START_S:g} s", file=sys.stderr, flush=True)
+            os._exit(1)
         self._tell(changed_ns, whole=False)
 
     def _tell(self, ended_ns: int, *, whole: bool) -> None:

@@ -65,6 +65,8 @@ def run(program: str, args: Mapping[str, Any], *, timeout_s: float) -> dict[str,
     try:
         done = _execute([str(PYTHON), str(PROGRAMS / program)], json.dumps(args), timeout_s)
     except subprocess.TimeoutExpired as error:
+        said = error.stderr or b""  # bytes even where text was asked for
+        print(said.decode(errors="replace") if isinstance(said, bytes) else said, file=sys.stderr)
         raise BenchFailed(f"{program}: no result within {timeout_s:g} s") from error
     if done.returncode != 0:
         print(done.stderr, file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.shared import peers
+from bench.shared.report import BenchFailed
 
 OPENING = """import time
 import tally
@@ -41,3 +42,11 @@ def test_a_stream_that_falls_silent_is_told_with_the_prices_it_had(programs: Pat
     found = run(programs, "mine.take('1.00'); mine.take('2.00'); time.sleep(60)")
     assert (found["prices"], found["whole"]) == (2, False)
     assert found["ended_ns"] > 0
+
+
+def test_a_stream_that_never_begins_is_an_error(
+    programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(BenchFailed, match="ended with code 1"):
+        run(programs, "tally.START_S = 0.05; time.sleep(60)")
+    assert "no price" in capsys.readouterr().err
