@@ -74,7 +74,7 @@ async def by_hand(
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
-        left = asyncio.create_task(reader.read())
+        left = asyncio.create_task(reader.read(125))  # the end, or a close frame
         told = asyncio.create_task(go_on.wait())
         await asyncio.wait({left, told}, return_when=asyncio.FIRST_COMPLETED)
         key = heads[-1].lower().split(b"sec-websocket-key: ")[1]
