@@ -31,6 +31,9 @@ NEAREST, FARTHEST = 0.001, 0.05
 DISTANCES = tuple(Decimal(tenths) / 10 for tenths in range(84, 134))
 """Distances of trailing stops in % of the peak, farther than any fall of the benches."""
 
+LONE_DISTANCE = Decimal("7.9")
+"""Of one position of ``following``: it has the nearest stop once all have come to one peak."""
+
 PEAKS_BEGIN = 1_000
 """How many ticks the lowest peak is above the highest price."""
 
@@ -60,8 +63,7 @@ def outside(prices: Sequence[float], count: int, seed: int) -> list[Levels]:
 
 def trailed(levels: Sequence[Levels], highest: Decimal, peaks: int, seed: int) -> list[Levels]:
     """Add a trailing stop to each: ``peaks`` distinct peaks above ``highest``, one tick apart."""
-    draw = random.Random(seed)
-    begin = highest + PEAKS_BEGIN * INSTRUMENT.tick_size
+    draw, begin = random.Random(seed), peaks_begin(highest)
     return [
         Levels(
             each.take_profit,
@@ -71,6 +73,31 @@ def trailed(levels: Sequence[Levels], highest: Decimal, peaks: int, seed: int) -
         )
         for each in levels
     ]
+
+
+def following(
+    count: int, highest: Decimal, *, peaks: int, width: int, step: Decimal | None = None
+) -> list[Levels]:
+    """Give ``count`` positions a trailing stop each, and nothing else, in a random order of peaks.
+
+    Args:
+        peaks: how many distinct peaks there are, at most ``count``.
+        width: over how many ticks above ``highest`` they are spread evenly.
+        step: of the trailing stops, in % of the peak.
+    """
+    draw, begin = random.Random(1), peaks_begin(highest)
+    places = [number % peaks * width // peaks for number in range(count)]
+    draw.shuffle(places)
+    distances = [LONE_DISTANCE, *draw.choices(DISTANCES, k=count - 1)]
+    return [
+        Levels(distance=distance, peak=begin + place * INSTRUMENT.tick_size, step=step)
+        for distance, place in zip(distances, places, strict=True)
+    ]
+
+
+def peaks_begin(highest: Decimal) -> Decimal:
+    """The lowest peak."""
+    return highest + PEAKS_BEGIN * INSTRUMENT.tick_size
 
 
 def position(number: int, levels: Levels) -> Position:
