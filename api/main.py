@@ -7,10 +7,11 @@ error: a guard that is half alive must not look alive.
 
 import asyncio
 import contextlib
+import functools
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -35,6 +36,7 @@ from engine.settings import Settings
 from engine.simulator.paper import PaperBroker
 from engine.simulator.paper_store import PaperStore
 from engine.venues.catalog import Catalog
+from engine.venues.feed import StreamFeed
 from engine.venues.registry import build_feed, build_instruments
 from storage.ledger import SqlLedger
 
@@ -65,11 +67,22 @@ def random_id() -> str:
     return encode_id(secrets.token_bytes(ID_BYTES))
 
 
+def dropped_ticks(streams: Sequence[StreamFeed]) -> Mapping[str, int]:
+    """Return how many ticks the feeds did not pass on, by venue and reason."""
+    return {
+        f"{feed.venue}.{name}": count
+        for feed in streams
+        for name, count in feed.counters.items()
+        if name.startswith("dropped.")
+    }
+
+
 @contextlib.asynccontextmanager
 async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterator[Parts]:
     """Wire the service; nothing runs yet."""
     brokers: dict[str, Broker] = {}
     feeds: dict[str, Feed] = {}
+    streams: list[StreamFeed] = []
     guardian = Guardian(guard_config(settings))
     flow = Flow(guardian, SqlLedger(engine), clock, brokers, feeds)
     async with httpx.AsyncClient(timeout=REST_TIMEOUT_S) as client:
@@ -94,8 +107,10 @@ async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterat
                     client=client,
                     connector=feed_connector(settings, clock),
                 )
+                streams.append(feed)
                 feeds[venue] = _Crediting(feed, paper[venue], settings.paper_balance)
-            runtime = Runtime(settings, flow, engine, catalog, clock, random_id)
+            dropped = functools.partial(dropped_ticks, streams)
+            runtime = Runtime(settings, flow, engine, catalog, clock, random_id, dropped)
             yield Parts(flow, paper, feeds, catalog, runtime)
 
 

@@ -1,6 +1,6 @@
 """What request handlers may use of the running service; ``api.main`` builds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -20,6 +20,7 @@ class Runtime:
             the commit of that step; ``Retryable`` when storage would not take it).
         engine: the ledger's database, for the read side (``storage.queries``, ``storage.keys``).
         random_id: a fresh random id, 26 characters of base32.
+        dropped: how many ticks the feeds did not pass on, by venue and reason.
     """
 
     settings: Settings
@@ -28,3 +29,4 @@ class Runtime:
     catalog: Catalog
     clock: Clock
     random_id: Callable[[], str]
+    dropped: Callable[[], Mapping[str, int]] = dict

@@ -35,10 +35,16 @@ async def health(_request: Request) -> Response:
 
 
 async def ready(request: Request, _caller: Caller) -> Response:
-    """``GET /ready``: 200 while every position is guarded, else 503 with why."""
-    found = context_of(request).runtime.flow.problems()
+    """``GET /ready``: 200 while every position is guarded, else 503 with why.
+
+    ``ticks`` counts, since the start, the prices that were held, by venue and source, with what
+    became of them, and those that were dropped, by venue and reason.
+    """
+    runtime = context_of(request).runtime
+    found = runtime.flow.problems()
     if not found:
-        return JsonResponse({"status": "guarding"})
+        ticks = {**runtime.flow.tick_counts(), **runtime.dropped()}
+        return JsonResponse({"status": "guarding", "ticks": dict(sorted(ticks.items()))})
     errors = [FieldError("guard", problem) for problem in found]
     problem = unavailable("; ".join(found))
     raise Problem(problem.status, problem.detail, errors, problem.headers)

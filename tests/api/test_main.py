@@ -187,6 +187,21 @@ async def test_a_price_that_the_guard_doubts_is_checked_at_the_venue(
     assert None not in (event.last, event.bid, event.ask)
 
 
+async def test_what_the_feeds_dropped_is_counted_by_venue_and_reason(
+    tmp_path: Path, engine: Engine
+) -> None:
+    async with at_simulator(tmp_path) as settings, build(settings, engine, SystemClock()) as parts:
+        assert parts.runtime.dropped() == {}
+        bybit, binance = (parts.feeds[venue] for venue in ("bybit", "binance"))
+        bybit._feed.counters.update({"dropped.older": 2, "dropped.not_a_price": 1})  # type: ignore[attr-defined]
+        binance._feed.counters.update({"dropped.older": 3, "unknown.stream": 4})  # type: ignore[attr-defined]
+        assert parts.runtime.dropped() == {
+            "bybit.dropped.older": 2,
+            "bybit.dropped.not_a_price": 1,
+            "binance.dropped.older": 3,
+        }
+
+
 def test_a_taken_port_is_named_even_before_its_holder_listens() -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 from engine.model.events import FeedLost
+from engine.model.ticks import TradeTick
 from storage.tables import Scope
 from tests.api.service import BTC, Service, running
 
@@ -52,7 +53,7 @@ async def test_ready_tells_why_it_is_not(service: Service) -> None:
     key = service.key(Scope.READ)
     await service.opened()
     answer = await service.call("GET", "/ready", key)
-    assert (answer.status_code, answer.json()) == (200, {"status": "guarding"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "guarding", "ticks": {}})
     service.flow.handle(FeedLost((BTC,), "silence", service.clock.now_ns()))
     answer = await service.call("GET", "/ready", key)
     assert answer.status_code == 503
@@ -60,6 +61,19 @@ async def test_ready_tells_why_it_is_not(service: Service) -> None:
     assert str(BTC) in answer.json()["detail"]
     assert str(BTC) in answer.json()["errors"][0]["remedy"]
     assert (await service.call("GET", "/bot", key)).json()["guarding"] is False
+
+
+async def test_ready_counts_the_prices_that_were_held_or_dropped(service: Service) -> None:
+    key = service.key(Scope.READ)
+    await service.opened()
+    object.__setattr__(service.runtime, "dropped", lambda: {"bybit.dropped.older": 2})
+    service.flow.on_tick(TradeTick(BTC, 200.0, 0, 0, service.clock.monotonic_ns()))
+    service.flow.on_tick(TradeTick(BTC, 100.0, 0, 0, service.clock.monotonic_ns()))
+    answer = await service.call("GET", "/ready", key)
+    assert (answer.status_code, answer.json()["ticks"]) == (
+        200,
+        {"bybit.dropped.older": 2, "bybit.last.contradicted": 1, "bybit.last.held": 1},
+    )
 
 
 async def test_a_stalled_switch_is_answered_in_time(service: Service) -> None:
