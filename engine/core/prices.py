@@ -2,13 +2,14 @@
 
 A price that reaches thousands of rules is acted upon ``SLICE`` rules at a time, and other events
 have their turn in between (``Continue``). Meanwhile later prices of the instrument wait, in their
-order; when many wait, each channel keeps its extremes and its last.
+order; when many wait, each channel keeps its extremes and its last. No turn acts upon more than one
+slice of each price it takes, whether one price reached all of it or many that waited did.
 """
 
 from collections import deque
 from collections.abc import Iterable
 
-from engine.core.belief import Belief, PriceName
+from engine.core.belief import Belief, Believed, PriceName
 from engine.core.book.codes import Hit
 from engine.core.entries import retry_waiting
 from engine.core.hits import on_hit
@@ -32,9 +33,10 @@ def on_arrivals(state: State, view: MarketView, arrivals: Iterable[Arrival]) -> 
         if len(view.later) > MAX_LATER:
             view.later = conflated(view.later)
         return
+    acted = 0
     for arrival in arrivals:
-        _take(state, view, arrival)
-    _go_on(state, view)
+        acted += _take(state, view, arrival)
+    _go_on(state, view, acted)
 
 
 def on_continued(state: State, event: Continued) -> None:
@@ -46,19 +48,21 @@ def on_continued(state: State, event: Continued) -> None:
     instrument = next(iter(state.busy))
     del state.busy[instrument]
     view = state.markets.get(instrument)
-    if view is not None:
-        for belief in view.beliefs.values():
-            if belief.channel.due is not None:
-                _act(state, belief.channel.more(SLICE), belief.received_ns)
-        _go_on(state, view)
-    else:
+    if view is None:
         _continue(state)
+        return
+    acted = 0
+    for belief in view.beliefs.values():
+        if belief.channel.due is not None and not acted:
+            acted = _act(state, belief.channel.more(SLICE), belief.received_ns)
+    _go_on(state, view, acted)
 
 
 def on_prices_checked(state: State, event: PricesChecked) -> None:
     """Take what the venue says by REST: it speaks for or against prices in doubt.
 
-    Its last trade may be an old one, so that only ever confirms.
+    Its last trade speaks last, and only ever for them: it may be an old one. It may also be the
+    very trade that is in doubt, so one of that price says nothing.
     """
     view = state.markets.get(event.instrument)
     if view is None or not view.doubted:
@@ -66,70 +70,82 @@ def on_prices_checked(state: State, event: PricesChecked) -> None:
     middle = None
     if event.bid is not None and event.ask is not None:
         middle = (event.bid + event.ask) / 2
+    doubted = view.beliefs[PriceName.LAST].held
+    last = None if doubted is not None and event.last in doubted.prices else event.last
+    acted = 0
     for belief in view.beliefs.values():
-        if event.last is not None and belief.leans_to(event.last):
-            _believe(state, view, belief, belief.witness(event.last), event.received_ns)
         for price in (event.mark, middle):
             if price is not None:
-                _believe(state, view, belief, belief.witness(price), event.received_ns)
-    _go_on(state, view)
+                believed = belief.witness(price)
+                acted += _believe(state, view, belief, believed, event.received_ns)
+        if last is not None and belief.leans_to(last):
+            acted += _believe(state, view, belief, belief.witness(last), event.received_ns)
+    _go_on(state, view, acted)
 
 
 def on_time(state: State, now_ns: int) -> None:
-    """Believe held prices that nothing has contradicted, and confirm stops by the time."""
+    """Believe held prices that nothing has contradicted, and confirm stops by the time.
+
+    What waits may contradict a held price, or lift a stop that is being confirmed: it comes first.
+    """
     for view in list(state.markets.values()):
-        doubted = view.doubted
+        doubted, acted = view.doubted, 0
         for belief in view.beliefs.values():
-            if doubted:
-                _believe_unconfirmed(state, view, belief, now_ns)
+            if doubted and not view.later:
+                acted += _believe_unconfirmed(state, view, belief, now_ns)
             if belief.channel.confirming and view.instrument.id not in state.busy:
                 belief.received_ns = 0
-                _act(state, belief.channel.elapse(now_ns, SLICE), 0)
-        if doubted or any(belief.channel.due is not None for belief in view.beliefs.values()):
-            _go_on(state, view)
+                acted += _act(state, belief.channel.elapse(now_ns, SLICE), 0)
+        if doubted or _is_due(view):
+            _go_on(state, view, acted)
 
 
-def _believe_unconfirmed(state: State, view: MarketView, belief: Belief, now_ns: int) -> None:
+def _believe_unconfirmed(state: State, view: MarketView, belief: Belief, now_ns: int) -> int:
     believed = belief.wait(now_ns)
-    if believed:
-        data = {"instrument": str(view.instrument.id), "price": plain(exact(believed[0]))}
-        state.log("price.unconfirmed", **data)
-        state.notify("price.unconfirmed", **data)
-        _believe(state, view, belief, believed, 0, now_ns)
+    if not believed:
+        return 0
+    data = {"instrument": str(view.instrument.id), "price": plain(exact(believed[0]))}
+    state.log("price.unconfirmed", **data)
+    state.notify("price.unconfirmed", **data)
+    return _believe(state, view, belief, believed, 0, now_ns)
 
 
-def _take(state: State, view: MarketView, arrival: Arrival) -> None:
+def _take(state: State, view: MarketView, arrival: Arrival) -> int:
+    """Judge a price and act upon what is believed now; returns how many rules were acted upon."""
     name, price, time_ms, received_ns = arrival
     belief = view.beliefs[name]
-    was_held = belief.held is not None
+    held = belief.held
     believed = belief.judge(price, time_ms, received_ns)
-    _believe(state, view, belief, believed, received_ns)
-    if belief.held is not None and not was_held:
-        _doubt(state, view, name, received_ns)
-    elif view.doubted and believed:
-        _testify(state, view, name, received_ns)
+    acted = _believe(state, view, belief, believed, received_ns)
+    if believed and view.doubted:
+        acted += _testify(state, view, name, received_ns)
+    if belief.held is not None and belief.held is not held:
+        acted += _doubt(state, view, name, received_ns)
+    return acted
 
 
-def _doubt(state: State, view: MarketView, name: PriceName, received_ns: int) -> None:
+def _doubt(state: State, view: MarketView, name: PriceName, received_ns: int) -> int:
     """A price is held: ask the venue, and believe it if another source is there already.
 
     What another source said before may be old, so it does not contradict.
     """
     view.doubted = True
     state.command(CheckPrices(view.instrument))
-    belief = view.beliefs[name]
-    for witness in (PriceName.LAST, PriceName.MARK, PriceName.BID):
+    belief, acted = view.beliefs[name], 0
+    for witness in (PriceName.LAST, PriceName.MARK, PriceName.ASK):
         price = _spoken(view, witness)
         if price is not None and _is_other(witness, name) and belief.leans_to(price):
-            _believe(state, view, belief, belief.witness(price), received_ns)
+            acted += _believe(state, view, belief, belief.witness(price), received_ns)
+    return acted
 
 
-def _testify(state: State, view: MarketView, witness: PriceName, received_ns: int) -> None:
+def _testify(state: State, view: MarketView, witness: PriceName, received_ns: int) -> int:
     """Let a believed price speak for or against the held ones of other sources."""
-    price = _spoken(view, witness)
+    price, acted = _spoken(view, witness), 0
     for name, belief in view.beliefs.items():
         if price is not None and belief.held is not None and _is_other(witness, name):
-            _believe(state, view, belief, belief.witness(price), received_ns)
+            acted += _believe(state, view, belief, belief.witness(price), received_ns)
+    return acted
 
 
 def _is_other(one: PriceName, other: PriceName) -> bool:
@@ -138,11 +154,20 @@ def _is_other(one: PriceName, other: PriceName) -> bool:
 
 
 def _spoken(view: MarketView, name: PriceName) -> float | None:
-    """The price a source speaks with: the middle of the book for its sides."""
-    if name in BOOK:
-        known = view.bid is not None and view.ask is not None
-        return (view.bid + view.ask) / 2 if known else None  # type: ignore[operator]  # known
-    return view.beliefs[name].channel.price
+    """The price that a source speaks with; None where it has none to speak with.
+
+    The book speaks with its middle, when its ask has come: it comes after the bid of its quote.
+    """
+    if name is PriceName.BID:
+        return None
+    belief = view.beliefs[name]
+    if name is not PriceName.ASK:
+        return belief.last
+    other = view.beliefs[PriceName.BID]
+    if belief.held is not None or other.held is not None:
+        return None
+    bid, ask = other.last, belief.last
+    return None if bid is None or ask is None else (bid + ask) / 2
 
 
 def _believe(
@@ -152,36 +177,45 @@ def _believe(
     prices: list[float],
     received_ns: int,
     now_ns: int | None = None,
-) -> None:
-    """Compare believed prices with the book, in order; what follows a busy one waits."""
-    channel = belief.channel
-    for price in prices:
-        if channel.due is not None:
-            view.later.append(Arrival(belief.name, price, 0, received_ns))
-        else:
-            belief.received_ns = received_ns
-            taken_ns = received_ns if now_ns is None else now_ns
-            _act(state, channel.take(price, taken_ns, SLICE), received_ns)
+) -> int:
+    """Take believed prices, in order; returns how many rules were acted upon."""
+    taken_ns = received_ns if now_ns is None else now_ns
+    belief.believed.extend(Believed(price, received_ns, taken_ns) for price in prices)
     for count in belief.counts:
         state.tick_counts[f"{view.instrument.id.venue}.{belief.name}.{count}"] += 1
     belief.counts.clear()
+    return _compare(state, belief)
 
 
-def _act(state: State, hits: list[Hit], received_ns: int) -> None:
+def _compare(state: State, belief: Belief) -> int:
+    """Compare believed prices with the book, until one has something acted upon."""
+    channel, acted = belief.channel, 0
+    while belief.believed and channel.due is None and not acted:
+        price, belief.received_ns, now_ns = belief.believed.popleft()
+        acted = _act(state, channel.take(price, now_ns, SLICE), belief.received_ns)
+    return acted
+
+
+def _act(state: State, hits: list[Hit], received_ns: int) -> int:
     for hit in hits:
         on_hit(state, hit, received_ns)
+    return len(hits)
 
 
-def _go_on(state: State, view: MarketView) -> None:
-    """Take the prices that waited, unless closes are still due; then let calm prices pass."""
-    while view.later and not _is_due(view):
-        _take(state, view, view.later.popleft())
-    view.doubted = any(belief.held is not None for belief in view.beliefs.values())
+def _go_on(state: State, view: MarketView, acted: int) -> None:
+    """Take what waits if this turn has not acted yet; then let calm prices pass."""
     for belief in view.beliefs.values():
-        belief.settle(doubted=view.doubted)
+        if not acted:
+            acted = _compare(state, belief)
+    while view.later and not acted and not _is_due(view):
+        acted = _take(state, view, view.later.popleft())
+    view.doubted = any(belief.held is not None for belief in view.beliefs.values())
     instrument = view.instrument.id
-    if _is_due(view):
+    if view.later or _is_due(view):
         state.busy[instrument] = None
+    calm = not view.doubted and instrument not in state.busy
+    for belief in view.beliefs.values():
+        belief.settle(calm=calm)
     _continue(state)
     if view.waiting and instrument not in state.blind:
         retry_waiting(state, instrument)
@@ -195,11 +229,16 @@ def _continue(state: State) -> None:
 
 
 def _is_due(view: MarketView) -> bool:
-    return any(belief.channel.due is not None for belief in view.beliefs.values())
+    """Tell whether believed prices are not all acted upon."""
+    beliefs = view.beliefs.values()
+    return any(belief.believed or belief.channel.due is not None for belief in beliefs)
 
 
 def conflated(later: Iterable[Arrival]) -> deque[Arrival]:
-    """Keep of each price the lowest, the highest and the last, in the order they came."""
+    """Keep of each price the lowest, the highest and the last, in the order they came.
+
+    The sides of a quote stay together: they speak together.
+    """
     arrivals = list(later)
     kept: set[int] = set()
     for name in PriceName:
@@ -208,4 +247,9 @@ def conflated(later: Iterable[Arrival]) -> deque[Arrival]:
             kept.add(min(places, key=lambda place: arrivals[place].price))
             kept.add(max(places, key=lambda place: arrivals[place].price))
             kept.add(places[-1])
+    quotes = [place for place in kept if arrivals[place].name in BOOK]
+    for place in quotes:
+        other = place + (1 if arrivals[place].name is PriceName.BID else -1)
+        if other >= 0:
+            kept.add(other)
     return deque(arrivals[place] for place in sorted(kept))
