@@ -61,12 +61,12 @@ def orphans(exits: Exits, changes: ExitChanges) -> list[ExitProblem]:
     found = []
     if exits.trailing is None:
         remedy = "it needs a trailing stop; give trailing_percent too"
-        for name, value in (
-            ("trailing_activation_percent", changes.trailing_activation),
-            ("trailing_step_percent", changes.trailing_step),
+        for base, value in (
+            ("trailing_activation", changes.trailing_activation),
+            ("trailing_step", changes.trailing_step),
         ):
             if value is not None and not isinstance(value, Disarmed):
-                found.append(ExitProblem(name, remedy))
+                found.append(ExitProblem(_named(base, value), remedy))
     offset = changes.break_even_offset
     if exits.break_even is None and isinstance(offset, Decimal):
         remedy = "it needs a break-even move; give break_even_percent too"

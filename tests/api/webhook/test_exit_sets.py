@@ -4,17 +4,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from api.problems import Problem
-from api.webhook.exit_fields import read_exits
+from api.webhook.exit_fields import EXIT_FIELDS, read_exits
 from api.webhook.exit_sets import check_exits, with_default_close
+from api.webhook.read import NumberText
 from api.webhook.reader import Reader
 from api.wiring import guard_config
 from engine.clock import NS_PER_SECOND
 from engine.model.instrument import InstrumentId
 from engine.model.signal import Action, Signal, Size, SizeKind
 from engine.settings import Settings
+from tests.api.attempts import attempt
 from tests.api.clocks import START_NS
 from tests.api.service import BTC, BTC_SPOT, instrument
 
@@ -32,13 +36,13 @@ def signal(action: str = "buy", name: InstrumentId = BTC, **fields: Any) -> Sign
     return Signal("s1", START_NS, "webhook", Action(action), instrument(name), exits=exits)
 
 
-def check(given: Signal, **settings: Any) -> None:
-    check_exits(given, guard_config(Settings(**settings)))
+def check(asked: Signal, **settings: Any) -> None:
+    check_exits(asked, guard_config(Settings(**settings)))
 
 
-def refusals(given: Signal, **settings: Any) -> dict[str, str]:
+def refusals(asked: Signal, **settings: Any) -> dict[str, str]:
     with pytest.raises(Problem) as caught:
-        check(given, **settings)
+        check(asked, **settings)
     assert caught.value.status == 422
     return {error.field: error.remedy for error in caught.value.errors}
 
@@ -53,7 +57,8 @@ CONTRADICTIONS = [
     ("buy", {"trailing_percent": 100}, "trailing_percent", "less than 100"),
     ("sell", {"trailing_percent": 2, "trailing_step_percent": 100}, "trailing_step_percent", "100"),
     ("buy", {"trailing_activation_percent": 5}, "trailing_activation_percent", "trailing_percent"),
-    ("buy", {"trailing_step": 5}, "trailing_step_percent", "trailing_percent"),
+    ("buy", {"trailing_activation": 105}, "trailing_activation", "trailing_percent"),
+    ("buy", {"trailing_step": 5}, "trailing_step", "trailing_percent"),
     ("buy", {"break_even_offset_percent": 1}, "break_even_offset_percent", "break_even_percent"),
     ("buy", {"break_even_after_rung": 1}, "break_even_after_rung", "0 rungs"),
     ("buy", {"break_even_after_rung": 2, "ladder": LADDER}, "break_even_after_rung", "closes all"),
@@ -115,6 +120,36 @@ def test_exits_that_can_hold_together_are_taken(action: str, fields: dict[str, A
     check(signal(action, **fields))
 
 
+NUMBERS = st.decimals(0, 200, places=1).map(lambda number: NumberText(f"{number:f}"))
+LADDERS = st.lists(
+    st.fixed_dictionaries({"percent": NUMBERS, "fraction": st.sampled_from(["0.25", "0.5", "1"])}),
+    max_size=4,
+)
+BODIES = st.dictionaries(
+    st.sampled_from(
+        [name for name in EXIT_FIELDS if name not in ("ladder", "close_at", "trigger")]
+    ),
+    NUMBERS | st.none(),
+    max_size=6,
+)
+
+
+@given(BODIES, st.none() | LADDERS, st.sampled_from(Action), st.sampled_from([BTC, BTC_SPOT]))
+def test_any_set_is_taken_or_refused_by_the_names_of_its_fields(
+    body: dict[str, Any], ladder: object, action: Action, name: InstrumentId
+) -> None:
+    reader = Reader(body if ladder is None else body | {"ladder": ladder})
+    exits = read_exits(reader, START_NS, UTC)
+    if reader.errors:
+        return
+    entry = Signal("s1", START_NS, "webhook", action, instrument(name), exits=exits)
+    found = attempt(lambda: check(entry, trailing_percent=2, break_even_percent=3))
+    if found is not None:
+        assert found.status == 422
+        assert {error.field for error in found.errors} <= set(EXIT_FIELDS)
+        assert all(error.remedy for error in found.errors)
+
+
 def test_a_mark_price_is_not_asked_of_spot() -> None:
     assert "no mark" in refusals(signal(name=BTC_SPOT, trigger="mark"))["trigger"]
     check(signal(trigger="mark"))
@@ -165,7 +200,7 @@ def test_the_owners_time_of_day_closes_entries_that_name_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "other",
     [
         signal(close_at=0),
         signal(close_at="13:00"),
@@ -173,8 +208,8 @@ def test_the_owners_time_of_day_closes_entries_that_name_none() -> None:
         signal("sell", BTC_SPOT),
     ],
 )
-def test_the_owners_time_of_day_leaves_other_signals_alone(given: Signal) -> None:
-    assert with_default_close(given, AT_NINE) == given
+def test_the_owners_time_of_day_leaves_other_signals_alone(other: Signal) -> None:
+    assert with_default_close(other, AT_NINE) == other
 
 
 def test_without_a_time_of_day_nothing_is_added() -> None:
