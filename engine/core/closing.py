@@ -90,8 +90,12 @@ def exits_of(state: State, position: Position) -> list[Order]:
 
 
 def _leaves_nothing(state: State, position: Position, part: Decimal) -> bool:
+    """Tell whether a part leaves nothing sellable, now or with what is still being bought."""
     rest = remaining(state, position) - part
-    return part > ZERO and not meets_minimums(state, position.instrument, rest)
+    grows = any(order.purpose is not Purpose.EXIT for order in state.orders_of(position.id))
+    if part <= ZERO or (rest > ZERO and grows):
+        return False
+    return not meets_minimums(state, position.instrument, rest)
 
 
 def _close_part(state: State, position: Position, part: Decimal, cause: Cause) -> bool:
@@ -219,7 +223,8 @@ def _after_part(state: State, position: Position, order: Order) -> None:
     """The position goes on, guarded, with what is left of it."""
     if order.filled_qty == ZERO:
         _log_refused(state, order)
-        if position.id not in state.rung_retries:  # else it was told
+        if order.reason is not ExitReason.LADDER or position.id not in state.rung_retries:
+            # else it was told already
             state.notify("position.part_refused", position_id=position.id, message=order.message)
         reject_close_signal(state, order.signal_id, order.message)
     elif not finish_if_nothing_left(state, position, order.reason):

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from engine.core.arming import arm, move_stop
 from engine.core.book.codes import Hit, Watched
 from engine.core.closing import BEFORE_CLOSE, close
-from engine.core.ladder import reach_rung
+from engine.core.ladder import reach_rungs
 from engine.core.state import Cause, State, Trigger, Wish
 from engine.model.exits import ExitReason
 from engine.model.money import exact, plain
@@ -26,7 +26,7 @@ def on_hit(state: State, hit: Hit, received_ns: int) -> None:
     else:
         trigger = Trigger(_reason(position, hit.rule), exact(hit.price), received_ns)
         if hit.rule is Watched.RUNG:
-            reach_rung(state, position, hit.rung, trigger)
+            reach_rungs(state, position, trigger)
         else:
             close(state, position, Wish(Cause(trigger.reason, trigger=trigger)))
 

@@ -19,34 +19,90 @@ from engine.core.closing import (
     retry_pause_ns,
 )
 from engine.core.state import Cause, Retry, State, Trigger, Wish
+from engine.model.exit_lines import average_entry
 from engine.model.exits import ExitReason
 from engine.model.money import ZERO, plain
 from engine.model.order import Order
 from engine.model.position import Position
-from engine.model.rules.ladder import closes_all
+from engine.model.rules.ladder import closes_all, rung_price
 
 
-def reach_rung(state: State, position: Position, rung: int, trigger: Trigger) -> None:
-    """A price reached a rung (counted from 0), and with it those before it."""
-    progress, ladder = position.progress, position.exits.ladder
-    fractions = sum((step.fraction for step in ladder[progress.rungs_done : rung + 1]), ZERO)
-    progress = replace(
-        progress,
-        rungs_done=max(progress.rungs_done, rung + 1),
-        rung_qty=progress.rung_qty + fractions * position.qty,
-    )
-    position = state.put_position(replace(position, progress=progress))
+def reach_rungs(state: State, position: Position, trigger: Trigger) -> None:
+    """A price reached rungs: every one that it is at or beyond now, and those before them.
+
+    While the venue is asked about the position's orders the farthest price is kept: a rung that was
+    closed before the start must not be closed again.
+    """
+    resolving = state.resolving.get(position.id)
+    if resolving is not None:
+        kept, sign = resolving.reached, position.side.sign
+        if kept is None or (trigger.price - kept.price) * sign > ZERO:
+            resolving.reached = trigger
+        return
+    ladder, done = position.exits.ladder, _reached(position, trigger.price)
+    if done <= position.progress.rungs_done:
+        return
+    position = state.put_position(with_rungs(position, done))
     price = plain(trigger.price)
-    state.log("position.rung_reached", position_id=position.id, rung=rung + 1, price=price)
+    state.log("position.rung_reached", position_id=position.id, rung=done, price=price)
     arm(state, position)
     cause = Cause(ExitReason.LADDER, trigger=trigger)
-    if rung + 1 == len(ladder) and closes_all(ladder):
+    if done == len(ladder) and closes_all(ladder):
         close(state, position, Wish(cause))
-        return
+    else:
+        send_rungs(state, move_stop_after_rung(state, position), cause)
+
+
+def _reached(position: Position, price: Decimal) -> int:
+    """How many rungs are done at a price; the last one that it reached takes others along."""
+    average, done = average_entry(position), position.progress.rungs_done
+    if average is None:
+        return done
+    for number, rung in reversed(list(enumerate(position.exits.ladder, 1))[done:]):
+        level = rung_price(rung, position.side, average, position.instrument)
+        if (price - level) * position.side.sign >= ZERO:
+            return number
+    return done
+
+
+def with_rungs(position: Position, done: int) -> Position:
+    """Return a position of which so many rungs are done, and ask for what the new ones close."""
+    progress = position.progress
+    new = position.exits.ladder[progress.rungs_done : done]
+    asked = sum((rung.fraction for rung in new), ZERO) * position.qty
+    progress = replace(progress, rungs_done=done, rung_qty=progress.rung_qty + asked)
+    return replace(position, progress=progress)
+
+
+def move_stop_after_rung(state: State, position: Position) -> Position:
+    """Move the stop to break-even if a rung that is done was to move it."""
     rule = position.exits.break_even
-    if rule is not None and 0 < rule.after_rung <= rung + 1:
-        position = move_stop(state, position)
-    send_rungs(state, position, cause)
+    if rule is None or not 0 < rule.after_rung <= position.progress.rungs_done:
+        return position
+    return move_stop(state, position)
+
+
+def rungs_closed_by(
+    state: State, position: Position, qty: Decimal, filled_at: Decimal | None
+) -> int | None:
+    """How many rungs are done if an exit of ``qty`` that was never journalled was theirs.
+
+    None when it was not: not filled nearer to its rung than to the entry, or, where nothing is
+    filled yet, of another quantity.
+    """
+    average, before = average_entry(position), position.progress.rungs_done
+    if average is None:
+        return None
+    for done in range(before, len(position.exits.ladder) + 1):
+        asked = position.instrument.floor_qty(_owed(state, with_rungs(position, done)))
+        if not done or asked < qty:
+            continue
+        if filled_at is None:
+            return done if asked == qty else None
+        rung = position.exits.ladder[done - 1]
+        level = rung_price(rung, position.side, average, position.instrument)
+        return done if abs(filled_at - level) < abs(filled_at - average) else None
+    return None
 
 
 def send_rungs(state: State, position: Position, cause: Cause) -> None:
@@ -59,6 +115,11 @@ def send_rungs(state: State, position: Position, cause: Cause) -> None:
 
 
 def _due(state: State, position: Position) -> Decimal:
+    owed = position.instrument.floor_qty(max(_owed(state, position), ZERO))
+    return min(owed, remaining(state, position))
+
+
+def _owed(state: State, position: Position) -> Decimal:
     in_flight = sum(
         (
             order.qty - order.filled_qty
@@ -67,8 +128,7 @@ def _due(state: State, position: Position) -> Decimal:
         ),
         ZERO,
     )
-    owed = position.progress.rung_qty - position.progress.rung_filled - in_flight
-    return min(position.instrument.floor_qty(max(owed, ZERO)), remaining(state, position))
+    return position.progress.rung_qty - position.progress.rung_filled - in_flight
 
 
 def after_part(state: State, order: Order) -> None:

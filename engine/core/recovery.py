@@ -23,7 +23,13 @@ from engine.core.closing import (
     exit_order,
 )
 from engine.core.entries import enter
-from engine.core.ladder import send_rungs
+from engine.core.ladder import (
+    move_stop_after_rung,
+    reach_rungs,
+    rungs_closed_by,
+    send_rungs,
+    with_rungs,
+)
 from engine.core.orders import guard_of
 from engine.core.outcomes import settle_close_signal
 from engine.core.resend import resend_or_drop
@@ -141,8 +147,13 @@ def _take_up_signal(state: State, record: SignalRecord) -> None:
 
 def discover(state: State, position: Position, generation: int, event: OrderLookedUp) -> Order:
     """An exit that was sent and never journalled: its reason is inferred from its price."""
-    reason = _infer_reason(position, event)
     qty = event.qty or sum((fill.qty for fill in event.fills), ZERO) or position.closable
+    whole = _closes_whole(position, qty)
+    rungs = None
+    if not whole:
+        filled_at = event.fills[0].price if event.fills else None
+        rungs = rungs_closed_by(state, position, qty, filled_at)
+    reason = _infer_reason(position, event, whole=whole, is_rung=rungs is not None)
     order = replace(
         possible_exit(position, generation),
         status=OrderStatus.SENT,
@@ -153,31 +164,23 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
     state.put_order(order)
     latest = max(position.exit_generation, generation)
     position = replace(position, exit_generation=latest)
-    if reason is ExitReason.LADDER:
-        position = _with_rung(position, qty)
-    if position.status in BEFORE_CLOSE and _closes_whole(position, qty):
+    if rungs is not None:
+        position = with_rungs(position, rungs)
+    if position.status in BEFORE_CLOSE and whole:
         disarm(state, position)
         position = replace(position, status=PositionStatus.CLOSING, exit_reason=reason)
-    state.put_position(position)
+    position = state.put_position(position)
     state.log(
         "position.exit_recovered",
         position_id=position.id,
         client_order_id=order.client_order_id,
         reason=str(reason),
     )
+    if rungs is not None and position.status in BEFORE_CLOSE:
+        arm(state, position)
+        position = move_stop_after_rung(state, position)
     _ask_ahead(state, position, generation)
     return order
-
-
-def _with_rung(position: Position, qty: Decimal) -> Position:
-    """The rung that was being closed is done, although that was never journalled."""
-    progress = position.progress
-    return replace(
-        position,
-        progress=replace(
-            progress, rungs_done=progress.rungs_done + 1, rung_qty=progress.rung_qty + qty
-        ),
-    )
 
 
 def _closes_whole(position: Position, qty: Decimal) -> bool:
@@ -187,9 +190,16 @@ def _closes_whole(position: Position, qty: Decimal) -> bool:
     return qty >= position.instrument.floor_qty(whole)
 
 
-def _infer_reason(position: Position, event: OrderLookedUp) -> ExitReason:
-    """The limit nearer to the price at which the exit was filled; manual when that says nothing."""
-    if not event.fills:
+def _infer_reason(
+    position: Position, event: OrderLookedUp, *, whole: bool, is_rung: bool
+) -> ExitReason:
+    """The limit nearer to the price at which the exit was filled; manual when that says nothing.
+
+    Of the rules only the ladder closes parts.
+    """
+    if is_rung:
+        return ExitReason.LADDER
+    if not event.fills or not whole:
         return ExitReason.MANUAL
     filled_at = event.fills[0].price
     distances = {
@@ -227,7 +237,7 @@ def _arm(state: State, position_id: str) -> None:
         order = state.orders.get(key)
         if order is not None:
             resend_or_drop(state, order)
-    _continue(state, position_id)
+    _continue(state, position_id, resolving)
     for wish in wishes:
         live = state.positions.get(position_id)
         if live is not None:
@@ -236,11 +246,15 @@ def _arm(state: State, position_id: str) -> None:
         settle_close_signal(state, wish.cause.signal_id)
 
 
-def _continue(state: State, position_id: str) -> None:
+def _continue(state: State, position_id: str, resolving: Resolving) -> None:
     position = state.positions.get(position_id)
     if position is None:
         return
     if position.status in BEING_CLOSED:
         continue_closing(state, position)
-    else:
-        send_rungs(state, position, Cause(ExitReason.LADDER))
+        return
+    if resolving.reached is not None:
+        reach_rungs(state, position, resolving.reached)
+    live = state.positions.get(position_id)
+    if live is not None:
+        send_rungs(state, live, Cause(ExitReason.LADDER))

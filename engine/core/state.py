@@ -194,6 +194,7 @@ class Resolving:
         exits_asked: whether the exits were asked for; the entry is asked for before them.
         due_ns, since_ns: elapsed time at which it is asked again, and since when it is asked.
         told: whether the owner knows that the venue does not answer.
+        reached: the farthest price that reached a rung of the ladder meanwhile.
     """
 
     since_ns: int
@@ -203,6 +204,7 @@ class Resolving:
     absent: list[str] = field(default_factory=list)
     exits_asked: bool = False
     told: bool = False
+    reached: Trigger | None = None
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Processes that come up and find what another one saved."""
 
 from decimal import Decimal
+from typing import Any
 
 from engine.model.effects import (
     SaveFill,
@@ -39,13 +40,13 @@ def possible(rig: Rig, generation: int, qty: str = "1") -> Order:
     )
 
 
-def restart(old: Rig) -> Rig:
-    """A new process that finds what the old one saved."""
+def restart(old: Rig, **changes: Any) -> Rig:
+    """A new process that finds what the old one saved; ``changes`` are of its settings."""
     positions = {e.position.id: e.position for e in old.effects if isinstance(e, SavePosition)}
     orders = {e.order.client_order_id: e.order for e in old.effects if isinstance(e, SaveOrder)}
     records = {e.record.signal.id: e.record for e in old.effects if isinstance(e, SaveSignal)}
     fills = [e for e in old.effects if isinstance(e, SaveFill)]
-    rig = Rig()
+    rig = Rig(**changes)
     rig.now, rig._trades = old.now, old._trades
     rig.handle(
         Started(

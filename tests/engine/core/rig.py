@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from engine.core.guardian import Guardian
 from engine.core.state import GuardConfig
 from engine.model.effects import (
+    AppendEvent,
     Effects,
     LookUpOrder,
     SaveOrder,
@@ -24,6 +25,7 @@ from engine.model.events import (
     ClockAdvanced,
     CloseRequested,
     Event,
+    ExitsAmended,
     OrderFilled,
     OrderLookedUp,
     OrderSent,
@@ -196,6 +198,11 @@ class Rig:
         key = position if isinstance(position, str) else position.id
         return self.handle(CloseRequested(key, "owner", self.now, D(fraction)))
 
+    def amend(self, position: Position | str, **changes: Any) -> Effects:
+        """Change exit rules; the fields are those of ``ExitChanges``."""
+        key = position if isinstance(position, str) else position.id
+        return self.handle(ExitsAmended(key, ExitChanges(**changes), "owner", self.now))
+
     def absent(self, order: Order | str) -> Effects:
         return self.handle(OrderLookedUp(_key(order), self.now, found=False))
 
@@ -267,6 +274,10 @@ class Rig:
     def asked(self, effects: Sequence[Any] | None = None) -> list[str]:
         every = self.last if effects is None else effects
         return [e.order.client_order_id for e in every if isinstance(e, LookUpOrder)]
+
+    def logged(self, effects: Sequence[Any] | None = None) -> list[str]:
+        every = self.effects if effects is None else effects
+        return [e.kind for e in every if isinstance(e, AppendEvent)]
 
     def notices(self) -> list[str]:
         return [e.kind for e in self.effects if isinstance(e, SendNotice)]
