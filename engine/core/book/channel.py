@@ -7,16 +7,16 @@ has the rest, and the channel must not be given another price.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Callable
+from itertools import islice
 from math import inf
 
 from engine.core.book.codes import Hit, age_of, rule_of
 from engine.core.book.cohorts import Trail
-from engine.core.book.confirming import Reached
 from engine.core.book.direction import Direction
 from engine.model.instrument import Instrument
 from engine.model.money import exact
+from engine.model.position import Position
 from engine.model.rules.confirmation import Confirmation
 
 ALL = 1 << 62
@@ -35,12 +35,15 @@ class Channel:
     """
 
     __slots__ = (
+        "_arm",
         "_confirmations",
+        "_confirmed",
+        "_has_more",
         "_high",
         "_ids",
         "_low",
         "_now_ns",
-        "_taken",
+        "_put_off",
         "_tick",
         "ceil",
         "due",
@@ -50,7 +53,9 @@ class Channel:
         "rises",
     )
 
-    def __init__(self, instrument: Instrument, ids: dict[int, str]) -> None:
+    def __init__(
+        self, instrument: Instrument, ids: dict[int, str], arm: Callable[[Position], None]
+    ) -> None:
         self.falls = Direction(-1, instrument)
         self.rises = Direction(1, instrument)
         self.price: float | None = None
@@ -60,7 +65,10 @@ class Channel:
         self._low, self._high = -inf, inf
         self._ids = ids
         self._confirmations: dict[int, Confirmation] = {}
-        self._taken: deque[Hit] = deque()
+        self._arm = arm
+        self._confirmed: deque[Hit] = deque()
+        self._has_more = False
+        self._put_off: dict[str, Position] = {}
         self._tick = 0
         self._now_ns = 0
 
@@ -70,7 +78,6 @@ class Channel:
         """Arm a threshold, or move it. ``refresh`` follows once all is armed."""
         direction = self.rises if rises else self.falls
         key = direction.sign * level
-        self._make_room(key, direction)
         if asked is not UNCONFIRMED or self._confirmations:
             self._confirm(direction, code, asked)
         direction.set_fixed(code, key)
@@ -79,7 +86,6 @@ class Channel:
         """Arm or change a trailing stop; ``trail.best`` is a price here. ``refresh`` follows."""
         direction = self.rises if rises else self.falls
         way = direction.sign * trail.best
-        self._make_room(way, direction)
         if asked is not UNCONFIRMED or self._confirmations:
             self._confirm(direction, code, asked)
         direction.set_trail(code, Trail(trail.distance, trail.step, way))
@@ -155,84 +161,91 @@ class Channel:
         return self._reach(price, limit)
 
     def elapse(self, now_ns: int, limit: int = ALL) -> list[Hit]:
-        """Take the time, without a price: stops may be confirmed by it."""
-        if self.price is None or self.due is not None:
-            return []
-        confirming = [d.confirming for d in (self.falls, self.rises) if d.confirming]
-        if not confirming:
+        """Take the time, without a price: stops that wait may be confirmed by it, nothing else."""
+        if self.price is None or self.due is not None or not self.confirming:
             return []
         self._now_ns = now_ns
-        for each in confirming:
-            each.elapse(self._tick, now_ns)
-        return self._reach(self.price, limit)
+        for direction in (self.falls, self.rises):
+            direction.confirming.elapse(self._tick, now_ns)
+        self._confirmed.extend(self._confirmed_at(self.price))
+        self.due = self.price if self._confirmed else None
+        self.refresh()
+        return self.more(limit)
+
+    def _confirmed_at(self, price: float) -> list[Hit]:
+        found = []
+        for direction in (self.falls, self.rises):
+            while (reached := direction.confirming.first()) is not None:
+                direction.confirming.pop()
+                hit = self._hit(direction.sign * reached.key, reached.code, price)
+                found.append((-abs(exact(hit.level) - exact(price)), reached.code, hit))
+        return [hit for _, _, hit in sorted(found)]
 
     def more(self, limit: int = ALL) -> list[Hit]:
-        """Return further rules that the due price reached."""
-        if self.due is None:
+        """Return further rules that the due price reached; afterwards arm what was put off."""
+        price = self.due
+        if price is None:
             return []
-        if not self._taken:
-            return self._reach(self.due, limit)
-        hits = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))]
-        if not self._taken:
-            self.due = None
-            self.refresh()
-        return hits
-
-    def _reach(self, price: float, limit: int) -> list[Hit]:
-        hits: list[Hit] = []
-        for _ in range(limit):
-            chosen = self._worst(price)
-            if chosen is None:
-                break
-            direction, key, code = chosen
-            was_confirmed = direction.was_confirmed
-            reached = direction.pop(key, code)
-            asked = self._confirmations.get(code)
-            if asked is not None and not was_confirmed:
-                direction.confirming.begin(reached, asked, self._tick, self._now_ns)
-            else:
-                hits.append(self._hit(direction, reached, price))
-        self.due = None if self._worst(price) is None else price
-        self.falls.refresh()
-        self.rises.refresh()
+        if self._has_more:
+            return self._reach(price, limit)
+        hits = [self._confirmed.popleft() for _ in range(min(limit, len(self._confirmed)))]
+        if not hits:
+            self._arm_put_off(limit)
+        self.due = price if self._confirmed or self._put_off else None
         self.refresh()
         return hits
 
-    def _hit(self, direction: Direction, reached: Reached, price: float) -> Hit:
-        self._confirmations.pop(reached.code, None)
-        rule, rung = rule_of(reached.code)
-        position_id = self._ids[age_of(reached.code)]
-        return Hit(position_id, rule, rung, direction.sign * reached.key, price)
+    def put_off(self, position: Position) -> None:
+        """Arm a position once the due price is done with: what that reached stays reached."""
+        self._put_off[position.id] = position
 
-    def _worst(self, price: float) -> tuple[Direction, float, int] | None:
-        """Return the reached rule whose threshold the price has gone beyond the farthest."""
-        down, up = self.falls.first(-price), self.rises.first(price)
-        if down is None:
-            return None if up is None else (self.rises, *up)
-        if up is None:
-            return (self.falls, *down)
-        level_down, level_up, now = exact(-down[0]), exact(up[0]), exact(price)
-        order_down = (level_down - now, Decimal(-down[1]))
-        order_up = (now - level_up, Decimal(-up[1]))
-        return (self.falls, *down) if order_down > order_up else (self.rises, *up)
+    def forget(self, position_id: str) -> None:
+        """Do not arm a position that was put off."""
+        self._put_off.pop(position_id, None)
 
-    def keep_reached(self, codes: Iterable[int]) -> None:
-        """Before rules change: what the due price reached of them stays reached."""
-        if self.due is None or self._taken:
-            return
-        ways = [(direction, direction.sign * self.due) for direction in (self.falls, self.rises)]
-        if any(direction.is_reached(code, way) for direction, way in ways for code in codes):
-            self._take_due()
+    def _arm_put_off(self, limit: int) -> None:
+        self.due = None
+        for position_id in list(islice(self._put_off, limit)):
+            self._arm(self._put_off.pop(position_id))
 
-    def _make_room(self, way: float, direction: Direction) -> None:
-        """Before a rule comes that the due price would seem to reach: take what that reached."""
-        if self.due is not None and not self._taken and way <= direction.sign * self.due:
-            self._take_due()
+    def _reach(self, price: float, limit: int) -> list[Hit]:
+        hits: list[Hit] = []
+        falls, rises, confirmations = self.falls, self.rises, self._confirmations
+        down, up = falls.first(-price), rises.first(price)
+        for _ in range(limit):
+            if down is not None and (up is None or _is_worse(down, up, price)):
+                direction, (key, code) = falls, down
+            elif up is not None:
+                direction, (key, code) = rises, up
+            else:
+                break
+            asked = confirmations.get(code) if confirmations else None
+            begins = asked is not None and not direction.was_confirmed
+            reached = direction.pop(key, code)
+            if asked is not None and begins:
+                direction.confirming.begin(reached, asked, self._tick, self._now_ns)
+            else:
+                hits.append(self._hit(direction.sign * key, code, price))
+            if direction is falls:
+                down = falls.first(-price)
+            else:
+                up = rises.first(price)
+        self._has_more = down is not None or up is not None
+        self.due = price if self._has_more or self._put_off else None
+        falls.refresh()
+        rises.refresh()
+        self.refresh()
+        return hits
 
-    def _take_due(self) -> None:
-        """Take all that the due price reached, so that what is armed now is not among it."""
-        price = self.due
-        if price is not None:
-            self._taken = deque(self._reach(price, ALL))
-            self.due = price if self._taken else None
-            self.refresh()
+    def _hit(self, level: float, code: int, price: float) -> Hit:
+        if self._confirmations:
+            self._confirmations.pop(code, None)
+        rule, rung = rule_of(code)
+        return Hit(self._ids[age_of(code)], rule, rung, level, price)
+
+
+def _is_worse(down: tuple[float, int], up: tuple[float, int], price: float) -> bool:
+    """Tell whether the price is farther beyond what it fell to than beyond what it rose to."""
+    now = exact(price)
+    beyond_down, beyond_up = exact(-down[0]) - now, now - exact(up[0])
+    return (beyond_down, -down[1]) > (beyond_up, -up[1])

@@ -23,6 +23,13 @@ CODE_BITS = 5
 """Room for 24 rungs; a ladder has at most 10."""
 
 
+PLACE_MASK = (1 << CODE_BITS) - 1
+PLACES = {
+    place: (Watched(place), 0) if place < Watched.RUNG else (Watched.RUNG, place - Watched.RUNG)
+    for place in (*(rule for rule in Watched), *range(Watched.RUNG, 1 << CODE_BITS))
+}
+
+
 class Hit(NamedTuple):
     """A rule that a price reached.
 
@@ -50,7 +57,4 @@ def age_of(code: int) -> int:
 
 def rule_of(code: int) -> tuple[Watched, int]:
     """Return the rule in a code and its rung."""
-    place = code & ((1 << CODE_BITS) - 1)
-    if place >= Watched.RUNG:
-        return Watched.RUNG, place - Watched.RUNG
-    return Watched(place), 0
+    return PLACES[code & PLACE_MASK]

@@ -100,13 +100,6 @@ class Direction:
         trail = self._trail_of(code)
         return None if trail is None else trail.best
 
-    def is_reached(self, code: int, way: float) -> bool:
-        """Tell whether a rule that is armed here is reached by a price."""
-        key = self.fixed.key(code)
-        if key is None and code in self._family_of:
-            key = self._family_of[code].key(code)
-        return key is not None and key <= way
-
     def discard(self, code: int) -> None:
         """Remove a rule, wherever it is."""
         if self.fixed.discard(code):
@@ -145,6 +138,9 @@ class Direction:
 
     def first(self, way: float) -> tuple[float, int] | None:
         """Return the reached or confirmed (key, code) that comes first; None when there is none."""
+        if not self._families and self.confirming.first() is None:
+            self._source = self.fixed
+            return self.fixed.first(way)
         best: tuple[float, int] | None = None
         confirmed = self.confirming.first()
         if confirmed is not None:

@@ -32,10 +32,10 @@ class InstrumentBook:
         self._ids: dict[int, str] = {}
         self._armed: dict[str, _Armed] = {}
         self._ages = 0
-        self.last = Channel(instrument, self._ids)
-        self.mark = Channel(instrument, self._ids)
-        self.bid = Channel(instrument, self._ids)
-        self.ask = Channel(instrument, self._ids)
+        self.last = Channel(instrument, self._ids, self.arm)
+        self.mark = Channel(instrument, self._ids, self.arm)
+        self.bid = Channel(instrument, self._ids, self.arm)
+        self.ask = Channel(instrument, self._ids, self.arm)
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -58,7 +58,8 @@ class InstrumentBook:
     def arm(self, position: Position) -> None:
         """Put a position's rules into the book; what has not changed stays as it is.
 
-        So the peak of a trailing stop is kept, and a stop that is being confirmed goes on.
+        So the peak of a trailing stop is kept, and a stop that is being confirmed goes on. While a
+        price is due on the channel, the change is put off until that is done with.
         """
         armed = self._armed.get(position.id)
         if armed is None:
@@ -66,8 +67,10 @@ class InstrumentBook:
             armed = self._armed[position.id] = _Armed(self._ages)
             self._ids[self._ages] = position.id
         channel = self.channel(position.trigger, position.side)
-        if armed.channel is not None:
-            armed.channel.keep_reached(armed.codes)
+        for busy in (channel, armed.channel):
+            if busy is not None and busy.due is not None:
+                busy.put_off(position)
+                return
         if armed.channel is not channel:
             _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
@@ -94,6 +97,8 @@ class InstrumentBook:
         armed = self._armed.pop(position_id, None)
         if armed is not None:
             del self._ids[armed.age]
+            for channel in self.channels:
+                channel.forget(position_id)
             _drop(armed.channel, armed.codes)
 
     def peak(self, position_id: str) -> float | None:

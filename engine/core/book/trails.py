@@ -98,12 +98,6 @@ class Family:
         cohort = found(cohort)
         return Trail(self._distances[value], cohort.step, self._best(cohort))
 
-    def key(self, code: int) -> float:
-        """Return the exact threshold of a rule that is there."""
-        value, cohort = self._live[code]
-        self._settle()
-        return self._key(found(cohort), value)
-
     def move(self, way: float) -> None:
         """Take a price that has gone as far as ``watch``."""
         raise NotImplementedError
