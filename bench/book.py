@@ -6,9 +6,11 @@ largest one's positions. Loops have one shape, a ``for`` over prices that were m
 it costs alone is a row, and is subtracted nowhere. Ours is fed as the guardian feeds it. numpy and
 nautilus_trader run in processes of their own in the peers' environment, in the same rounds.
 
-Positions are added, amended and removed in random order while the largest number is in the book. A
-crash is one price through every stop, in slices, each position taken out of the book as it is
-reached. Memory is weighed in a pass of its own.
+Positions are added, amended and removed in random order while the largest number is in the book.
+Then it crashes: one price through every stop, in slices, each position taken out of the book as it
+is reached. The naive loop finds them, puts them in the same order and removes them. Memory is
+weighed in a pass of its own. Times are CPU times of the thread, but for the longest slice: that is
+by the clock.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,10 +86,10 @@ def report(sizes: Sizes, source: str, found: Found, apart: Apart) -> Report:
         if target is not None:
             targets[name] = target
     for kind, of_kind in (("fixed", ""), ("trailing", "_trailing")):
-        for name, value in edited(found[f"edits {kind}"]).items():
+        for name, value in edited([edits for edits, _ in found[f"book {kind}"]]).items():
             ratios[f"{name}{of_kind}"] = value["median"]
         ratios[f"crash_over_naive{of_kind}"] = _median(_crashes(found, kind))
-        slices = [crash.longest_ms for crash in found[f"crash ours {kind}"]]
+        slices = [crash.longest_ms for _, crash in found[f"book {kind}"]]
         ratios[f"crash_longest_slice_ms{of_kind}"] = _median(slices)
         ratios[f"bytes_per_position{of_kind}"] = apart.weights[kind]
         ceilings[f"bytes_per_position{of_kind}"] = 1024.0
@@ -131,13 +133,13 @@ def edit_rows(sizes: Sizes, found: Found, apart: Apart) -> Iterator[dict[str, An
     """Edits, crashes and memory with the largest number of positions."""
     for kind, rules in RULES.items():
         facts = {"rules": rules, "positions": sizes.most}
-        yield facts | edited(found[f"edits {kind}"])
-        ours, other = found[f"crash ours {kind}"], found[f"crash naive {kind}"]
+        yield facts | edited([edits for edits, _ in found[f"book {kind}"]])
+        ours, other = found[f"book {kind}"], found[f"naive crash {kind}"]
         yield facts | {
             "crash": f"ours, slices of {books.SLICE} rules, positions taken out",
-            "whole_ms": spread([crash.whole_ms for crash in ours]),
-            "taken_ms": spread([crash.taken_ms for crash in ours]),
-            "longest_slice_ms": spread([crash.longest_ms for crash in ours], 3),
+            "whole_ms": spread([crash.whole_ms for _, crash in ours]),
+            "taken_ms": spread([crash.taken_ms for _, crash in ours]),
+            "longest_slice_ms": spread([crash.longest_ms for _, crash in ours], 3),
         }
         yield facts | {
             "crash": "naive: found, put in order, removed",
@@ -162,8 +164,8 @@ def _against(found: Found, side: str, size: int) -> list[float]:
 
 def _crashes(found: Found, kind: str) -> list[float]:
     """How many times the naive loop ours took, round by round."""
-    ours = [crash.whole_ms for crash in found[f"crash ours {kind}"]]
-    return ratios_of(ours, found[f"crash naive {kind}"])
+    ours = [crash.whole_ms for _, crash in found[f"book {kind}"]]
+    return ratios_of(ours, found[f"naive crash {kind}"])
 
 
 def _median(values: Sequence[float]) -> float:

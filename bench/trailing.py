@@ -10,7 +10,7 @@ paths, none of which reaches a stop:
 
 Then the price comes ``back`` from there until it has reached the nearest stop, that of the one
 position: whatever a book has put off while it saw new highs is done by then. Another book is taken
-through all peaks by one price (``jump``). The longest prices are by the clock, everything else is CPU
+through all peaks by one price (``jump``). Longest prices are by the clock, everything else is CPU
 time of the thread. The naive loop sees a few prices of each path.
 """
 

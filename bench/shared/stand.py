@@ -16,7 +16,6 @@ from bench.shared.held import Levels, outside, position, positions, trailed
 from bench.shared.prices import Prices
 from bench.shared.report import BenchFailed
 from bench.shared.rounds import Side
-from engine.core.book.instrument import InstrumentBook
 
 T = TypeVar("T")
 
@@ -88,9 +87,8 @@ class Stand:
             if peers.installed(package):
                 measured[name] = partial(self.peer, name)
         for name, kind in self.kinds.items():
-            measured[f"edits {name}"] = partial(kind.edit, self._first)
-            measured[f"crash ours {name}"] = partial(kind.crash, self._first)
-            measured[f"crash naive {name}"] = kind.naive_crash
+            measured[f"book {name}"] = partial(kind.edit_and_crash, self._first)
+            measured[f"naive crash {name}"] = kind.naive_crash
         return {name: partial(_side, measure) for name, measure in measured.items()}
 
     def loop(self) -> Quiet:
@@ -151,28 +149,21 @@ class Kind:
         self._new = positions(levels[count : count + edits], count + 1)
         draw.shuffle(self._new)
         chosen = draw.sample(range(count), min(edits, count))
-        self._amended = [self.held[index] for index in chosen]
-        self._spare = [
+        self._amended = [
             position(index + 1, each)
             for index, each in zip(chosen, levels[count + edits :], strict=False)
         ]
-        self._book: InstrumentBook | None = None
 
-    def edit(self, price: float) -> Edits:
-        """Edit one book, round after round; what is amended changes every threshold it has."""
-        if self._book is None:
-            self._book = books.filled(self.held, price)
-        self._amended, self._spare = self._spare, self._amended
-        gc.collect()
-        return books.edit(self._book, self._new, self._amended)
-
-    def crash(self, price: float) -> Crash:
+    def edit_and_crash(self, price: float) -> tuple[Edits, Crash]:
+        """Fill a book, edit it, let it crash; amendments change every threshold of a position."""
         book = books.filled(self.held, price)
+        gc.collect()
+        edits = books.edit(book, self._new, self._amended)
         gc.collect()
         found = books.crash(book, CRASH_PRICE)
         if found.positions != len(self.held):
             raise BenchFailed(f"{found.positions} of {len(self.held)} positions fell")
-        return found
+        return edits, found
 
     def naive_crash(self) -> float:
         """Milliseconds that the naive loop needs for the same."""
