@@ -119,3 +119,20 @@ class PriceRig(Rig):
 
 def percent(value: str) -> Percent:
     return Percent(D(value))
+
+
+def price_of(rig: PriceRig) -> float:
+    price = rig.guardian.price(BTC_PERP.id)
+    assert price is not None
+    return float(price)
+
+
+def held_at(price: float, **exits: object) -> PriceRig:
+    """A long from 100 with a stop at 70, all sources at 100, and then a trade at ``price``."""
+    rig = PriceRig()
+    rig.open("buy", stop_loss=AtPrice(D(70)), **exits)
+    rig.quote(99, 101)
+    rig.mark(100)
+    rig.after(1000)
+    rig.trade(price)
+    return rig
