@@ -1,20 +1,22 @@
 """Trailing stops that share a peak, kept together.
 
-A cohort is a set of trailing stops with one peak. The rules of one distance in it lie in one
-bucket, since they have one threshold; buckets are told apart by distance, and the smallest distance
-has the nearest threshold. Cohorts that come to the same peak are united: the one with more buckets
-takes the other in, so a bucket moves O(log n) times in its life.
+A *group* is a set of trailing stops that were armed with one peak, and so share every peak after
+it. The rules of one distance in it lie in one bucket, since they have one threshold, and the
+smallest distance has the nearest. A *cohort* is all groups that have come to one peak by now. When
+cohorts come to the same peak they are united: the one with more groups takes over the groups of the
+other, so a group moves O(log n) times in its life, and its rules never move.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush, heapreplace
+from itertools import count
 from math import inf
 from typing import NamedTuple
 
 from engine.model.exits import Distance
 from engine.model.money import exact
 
-PUSH_SHARE = 8
-"""Below 1/8 of the other's size codes are pushed one by one; above, the whole heap is made anew."""
+_serial = count()
+"""Tells equal entries of a heap apart; its values mean nothing else."""
 
 
 class Trail(NamedTuple):
@@ -25,23 +27,83 @@ class Trail(NamedTuple):
     best: float
 
 
+Live = dict[int, "tuple[float, Group]"]
+"""Rules that are there: code to distance and group."""
+
+
+class Group:
+    """Codes by distance.
+
+    Attributes:
+        cohort: the cohort it was put into; ``found`` tells where that has ended.
+    """
+
+    __slots__ = ("_buckets", "_dead", "_distances", "cohort")
+
+    def __init__(self, cohort: "Cohort") -> None:
+        self.cohort = cohort
+        self._buckets: dict[float, list[int]] = {}
+        self._distances: list[float] = []
+        self._dead: dict[float, int] = {}
+
+    def add(self, code: int, distance: float) -> None:
+        bucket = self._buckets.get(distance)
+        if bucket is None:
+            self._buckets[distance] = [code]
+            heappush(self._distances, distance)
+        else:
+            heappush(bucket, code)
+
+    def lose(self, distance: float, live: Live) -> None:
+        """Count a code that was removed; a bucket of which most is removed is made anew."""
+        bucket = self._buckets.get(distance)
+        if bucket is None:
+            return  # it was taken
+        dead = self._dead.get(distance, 0) + 1
+        if 2 * dead <= len(bucket):
+            self._dead[distance] = dead
+            return
+        self._dead.pop(distance, None)
+        kept = {code for code in bucket if live.get(code) == (distance, self)}
+        if kept:
+            bucket[:] = sorted(kept)
+        else:
+            del self._buckets[distance]
+
+    def nearest(self) -> float | None:
+        """Return the smallest distance, None when the group is empty."""
+        distances, buckets = self._distances, self._buckets
+        while distances and distances[0] not in buckets:
+            heappop(distances)
+        return distances[0] if distances else None
+
+    def take(self) -> list[int]:
+        """Remove the bucket of the smallest distance and return its codes, a heap."""
+        distance = heappop(self._distances)
+        self._dead.pop(distance, None)
+        return self._buckets.pop(distance)
+
+
 class Cohort:
-    """Codes by distance, all with the peak ``best``.
+    """Groups that have one peak.
 
     Attributes:
         best: the peak as a way: the smallest that the price came to.
         exact_best: the same, exact.
-        key: no threshold in it is nearer; kept by its family.
+        key: no threshold in it is nearer; ``is_exact`` tells that it is the nearest one. Kept by
+            its family.
         into: the cohort that took this one in, or None.
+        groups: a heap of (smallest distance, serial, group); entries may be old.
         step, move_at: kept by ``Stepping``: its step, and the way at which its peak moves.
     """
 
     __slots__ = (
-        "_distances",
+        "_open",
         "best",
-        "buckets",
         "exact_best",
+        "groups",
         "into",
+        "is_exact",
         "key",
         "move_at",
         "step",
@@ -51,53 +113,57 @@ class Cohort:
         self.best = best
         self.exact_best = exact(best)
         self.key = inf
-        self.move_at = -inf
-        self.step = step
-        self.buckets: dict[float, list[int]] = {}
-        self._distances: list[float] = []
+        self.is_exact = False
         self.into: Cohort | None = None
+        self.step = step
+        self.move_at = -inf
+        self.groups: list[tuple[float, int, Group]] = []
+        self._open: Group | None = None
 
     def move(self, best: float) -> None:
         """Give all rules a new peak."""
         self.best = best
         self.exact_best = exact(best)
 
-    def add(self, code: int, distance: float) -> None:
-        bucket = self.buckets.get(distance)
-        if bucket is None:
-            self.buckets[distance] = [code]
-            heappush(self._distances, distance)
-        else:
-            heappush(bucket, code)
+    def add(self, code: int, distance: float) -> Group:
+        """Put a rule into the group that was begun last at this peak."""
+        if self._open is None:
+            self._open = Group(self)
+        group = self._open
+        nearest = group.nearest()
+        group.add(code, distance)
+        if nearest is None or distance < nearest:
+            heappush(self.groups, (distance, next(_serial), group))
+        return group
 
     def nearest(self) -> float | None:
         """Return the smallest distance, None when the cohort is empty."""
-        return self._distances[0] if self._distances else None
+        groups = self.groups
+        while groups:
+            distance, serial, group = groups[0]
+            nearest = group.nearest()
+            if nearest == distance:
+                return distance
+            if nearest is None or nearest < distance:  # empty, or entered again since
+                heappop(groups)
+            else:
+                heapreplace(groups, (nearest, serial, group))
+        return None
 
-    def next_nearest(self) -> float | None:
-        """Return the second smallest distance, None when there is none."""
-        return min(self._distances[1:3], default=None)
-
-    def take(self) -> list[int]:
-        """Remove the bucket of the smallest distance and return its codes, a heap."""
-        return self.buckets.pop(heappop(self._distances))
-
-    def clear(self) -> None:
-        """Forget all codes."""
-        self.buckets.clear()
-        self._distances.clear()
+    @property
+    def group(self) -> Group:
+        """The group that has the distance which ``nearest`` returned."""
+        return self.groups[0][2]
 
     def absorb(self, other: "Cohort") -> None:
-        """Take over all codes of ``other``, which ends in this one."""
+        """Take over all groups of ``other``, which ends in this one."""
         other.into = self
-        for distance, bucket in other.buckets.items():
-            mine = self.buckets.get(distance)
-            if mine is None:
-                self.buckets[distance] = bucket
-                heappush(self._distances, distance)
-            else:
-                self.buckets[distance] = _merged(mine, bucket)
-        other.clear()
+        for entry in other.groups:
+            heappush(self.groups, entry)
+        other.groups.clear()
+
+    def __len__(self) -> int:
+        return len(self.groups)
 
 
 def found(cohort: Cohort) -> Cohort:
@@ -113,18 +179,5 @@ def found(cohort: Cohort) -> Cohort:
 
 
 def larger(one: Cohort, other: Cohort) -> tuple[Cohort, Cohort]:
-    """Order two cohorts by their number of buckets, the larger first."""
-    return (one, other) if len(one.buckets) >= len(other.buckets) else (other, one)
-
-
-def _merged(one: list[int], other: list[int]) -> list[int]:
-    """Unite two heaps of codes."""
-    if len(one) < len(other):
-        one, other = other, one
-    if len(other) * PUSH_SHARE < len(one):
-        for code in other:
-            heappush(one, code)
-    else:
-        one += other
-        heapify(one)
-    return one
+    """Order two cohorts by their number of groups, the larger first."""
+    return (one, other) if len(one) >= len(other) else (other, one)

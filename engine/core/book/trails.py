@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from math import inf
 
-from engine.core.book.cohorts import Cohort, Trail, found, larger
+from engine.core.book.cohorts import Cohort, Group, Live, Trail, found, larger
 from engine.core.book.thresholds import SLACK
 from engine.model.exits import Distance, Percent, Points, Side
 from engine.model.instrument import Instrument
@@ -35,8 +35,8 @@ class Family:
     """
 
     __slots__ = (
-        "_added",
         "_distances",
+        "_emptied",
         "_front",
         "_front_key",
         "_instrument",
@@ -59,13 +59,13 @@ class Family:
         self._instrument = instrument
         self._kind = kind
         self._tick = float(instrument.tick_size)
-        self._live: dict[int, tuple[float, Cohort]] = {}
+        self._live: Live = {}
         self._keys: list[tuple[float, int, Cohort]] = []
         self._distances: dict[float, Distance] = {}
-        self._front: list[tuple[int, int, float, list[int], Cohort]] = []
+        self._front: list[tuple[int, int, float, list[int], Group]] = []
         self._front_key = inf
         self._serial = count()
-        self._added = 0
+        self._emptied = 0
         self.nearest = inf
         self.watch = -inf
 
@@ -77,25 +77,24 @@ class Family:
         value = float(distance.value)
         self._distances.setdefault(value, distance)
         cohort = self._cohort(best, step)
-        cohort.add(code, value)
-        self._live[code] = (value, cohort)
+        self._live[code] = (value, cohort.add(code, value))
         self._lower(cohort, self._guess(best, value))
-        self._added += 1
-        if self._added > 2 * len(self._live) + SLACK:
-            self._compact()
 
     def discard(self, code: int) -> bool:
         """Remove a rule; tells whether it was there."""
-        if self._live.pop(code, None) is None:
+        entry = self._live.pop(code, None)
+        if entry is None:
             return False
-        if not self._live:
-            self._compact()
+        value, group = entry
+        group.lose(value, self._live)
+        found(group.cohort).is_exact = False
+        self._note_empty(group)
         return True
 
     def trail(self, code: int) -> Trail:
         """Return a rule that is there, its peak as a way."""
-        value, cohort = self._live[code]
-        cohort = found(cohort)
+        value, group = self._live[code]
+        cohort = found(group.cohort)
         return Trail(self._distances[value], cohort.step, self._best(cohort))
 
     def move(self, way: float) -> None:
@@ -113,9 +112,10 @@ class Family:
 
     def pop(self) -> Trail:
         """Remove and return what ``first`` returned, its peak as a way."""
-        code, _, value, _, cohort = self._front[0]
+        code, _, value, _, group = self._front[0]
         del self._live[code]
         self._advance_bucket()
+        cohort = found(group.cohort)
         return Trail(self._distances[value], cohort.step, cohort.best)
 
     # For the kinds
@@ -130,26 +130,22 @@ class Family:
     def _settle(self) -> None:
         """Give every cohort the peak it has come to."""
 
-    def _cohorts(self) -> list[Cohort]:
-        raise NotImplementedError
-
     # Reached rules
 
     def _clean_front(self) -> None:
         """Drop from the front what was removed."""
         while self._front:
-            code, _, value, _, cohort = self._front[0]
-            entry = self._live.get(code)
-            if entry is not None and entry[0] == value and found(entry[1]) is cohort:
+            code, _, value, _, group = self._front[0]
+            if self._live.get(code) == (value, group):
                 return
             self._advance_bucket()
 
     def _advance_bucket(self) -> None:
         """Drop the first code of the front."""
-        _, serial, value, bucket, cohort = self._front[0]
+        _, serial, value, bucket, group = self._front[0]
         heappop(bucket)
         if bucket:
-            heapreplace(self._front, (bucket[0], serial, value, bucket, cohort))
+            heapreplace(self._front, (bucket[0], serial, value, bucket, group))
         else:
             heappop(self._front)
 
@@ -162,28 +158,49 @@ class Family:
             return False
         self._front_key = key
         while self._keys and self._exact_nearest() == key:
-            cohort = self._keys[0][2]
-            while (value := cohort.nearest()) is not None and self._key(cohort, value) == key:
-                bucket = cohort.take()
-                entry = (bucket[0], next(self._serial), value, bucket, cohort)
-                heappush(self._front, entry)
-            self._register(cohort)
+            self._take_buckets(self._keys[0][2], key)
         return True
+
+    def _take_buckets(self, cohort: Cohort, key: float) -> None:
+        """Take the buckets of a cohort that have a threshold to the front."""
+        value = cohort.nearest()
+        taken = value
+        while value is not None:
+            if value != taken:
+                nearest = self._key(cohort, value)
+                if nearest != key:
+                    cohort.key = inf
+                    self._lower(cohort, nearest)
+                    cohort.is_exact = True
+                    return
+                taken = value
+            group = cohort.group
+            bucket = group.take()
+            heappush(self._front, (bucket[0], next(self._serial), value, bucket, group))
+            self._note_empty(group)
+            value = cohort.nearest()
+        cohort.key = inf
 
     def _exact_nearest(self) -> float:
         """Work out the nearest threshold; afterwards its cohort is the head of ``_keys``."""
         keys = self._keys
         while keys:
             key, serial, cohort = keys[0]
-            value = cohort.nearest() if _is_current(keys[0]) else None
-            if value is None:
+            if not _is_current(keys[0]):
                 heappop(keys)
                 continue
-            exact_key = self._key(cohort, value)
-            if exact_key == key:
+            value = cohort.nearest()
+            if value is None:
+                cohort.key = inf
+                heappop(keys)
+                continue
+            if cohort.is_exact:
                 return key
-            cohort.key = exact_key
-            heapreplace(keys, (exact_key, serial, cohort))
+            cohort.key = self._key(cohort, value)
+            cohort.is_exact = True
+            if cohort.key == key:
+                return key
+            heapreplace(keys, (cohort.key, serial, cohort))
         return inf
 
     def _key(self, cohort: Cohort, value: float) -> float:
@@ -198,7 +215,7 @@ class Family:
         return best + length - self._tick - ROUNDING * (abs(best) + length)
 
     def _register(self, cohort: Cohort) -> None:
-        """Enter a cohort among the keys by its nearest distance."""
+        """Enter a cohort that has a new peak among the keys."""
         value = cohort.nearest()
         cohort.key = inf
         if value is not None:
@@ -207,8 +224,18 @@ class Family:
     def _lower(self, cohort: Cohort, key: float) -> None:
         if key < cohort.key:
             cohort.key = key
+            cohort.is_exact = False
             heappush(self._keys, (key, next(self._serial), cohort))
             self.nearest = min(self.nearest, key)
+
+    def _note_empty(self, group: Group) -> None:
+        """Count a group that has become empty; when most are, forget their cohorts."""
+        if group.nearest() is None:
+            self._emptied += 1
+            if self._emptied > self._count() // 2 + SLACK:
+                self._emptied = 0
+                self._forget_empty()
+                self._trim(0)
 
     def _trim(self, cohorts: int) -> None:
         """Forget keys that cohorts had before, once they are many."""
@@ -216,23 +243,9 @@ class Family:
             self._keys = [entry for entry in self._keys if _is_current(entry)]
             heapify(self._keys)
 
-    def _compact(self) -> None:
-        """Forget removed rules: make everything anew from the live ones."""
-        self._settle()
-        for cohort in self._cohorts():
-            cohort.clear()
-        for code, (value, cohort) in self._live.items():
-            root = found(cohort)
-            self._live[code] = (value, root)
-            root.add(code, value)
-        self._added = len(self._live)
-        self._forget_empty()
-        self._keys.clear()
-        used = {value for value, _ in self._live.values()}
-        self._distances = {value: d for value, d in self._distances.items() if value in used}
-        self.nearest = inf
-        for cohort in self._cohorts():
-            self._register(cohort)
+    def _count(self) -> int:
+        """Return how many cohorts there are."""
+        raise NotImplementedError
 
     def _forget_empty(self) -> None:
         raise NotImplementedError
@@ -288,8 +301,8 @@ class Following(Family):
         self.watch = min(self._low, self._bests[-1])
         return cohort
 
-    def _cohorts(self) -> list[Cohort]:
-        return self._stack
+    def _count(self) -> int:
+        return len(self._stack)
 
     def _settle(self) -> None:
         """Unite the cohorts that the noted peak has passed."""
@@ -324,9 +337,9 @@ class Following(Family):
             self._smallest = min((v for v in values if v is not None), default=inf)
 
     def _forget_empty(self) -> None:
-        self._stack = [cohort for cohort in self._stack if cohort.buckets]
+        self._stack = [c for c in self._stack if c.nearest() is not None]
         self._bests = [cohort.best for cohort in self._stack]
-        self.watch = self._bests[-1] if self._bests else -inf
+        self.watch = min(self._low, self._bests[-1]) if self._bests else -inf
 
 
 class Stepping(Family):
@@ -382,11 +395,11 @@ class Stepping(Family):
             self._watch()
         return cohort
 
-    def _cohorts(self) -> list[Cohort]:
-        return list(self._by_peak.values())
+    def _count(self) -> int:
+        return len(self._by_peak)
 
     def _forget_empty(self) -> None:
-        self._by_peak = {key: c for key, c in self._by_peak.items() if c.buckets}
+        self._by_peak = {key: c for key, c in self._by_peak.items() if c.nearest() is not None}
         self._moves = [
             (-cohort.move_at, next(self._serial), cohort) for cohort in self._by_peak.values()
         ]
