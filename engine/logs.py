@@ -31,12 +31,14 @@ MIN_LENGTH: Final = 4
 # httpx and telegram put whole addresses into INFO lines, a bot's token among them; the others
 # write a line or more a request or frame.
 QUIET: Final = (
+    "aiofastnet",
     "alembic",
     "aiohttp.access",
     "asyncio",
     "binance",
     "httpcore",
     "httpx",
+    "picows",
     "pybit",
     "telegram",
     "urllib3",

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine.core.state import GuardConfig, State
 from engine.model.exit_checks import Situation, exit_problems, orphans
-from engine.model.exit_set import Exits, amended
+from engine.model.exit_set import ExitChanges, Exits, amended
 from engine.model.exits import AtPrice, Disarmed, ExitReason, Side, threshold
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, percent_of, plain
@@ -48,7 +48,7 @@ def exits_of(signal: Signal, config: GuardConfig) -> Exits:
     if asked.ladder and closes_all(asked.ladder):
         defaults = replace(defaults, take_profit=Disarmed())
     if asked.take_profit is not None and asked.ladder is None:
-        defaults = replace(defaults, ladder=())
+        defaults = amended(defaults, ExitChanges(ladder=()))
     return amended(defaults, asked)
 
 

@@ -71,7 +71,7 @@ def close(state: State, position: Position, wish: Wish) -> bool:
         state.deferred.setdefault(position.id, []).append(wish)
     elif position.status not in BEFORE_CLOSE:
         pass
-    elif wish.part is None or _leaves_nothing(state, position, wish.part):
+    elif wish.part is None or _leaves_nothing(state, position, wish.part, wish.cause.reason):
         close_whole(state, position, wish.cause)
     else:
         return _close_part(state, position, wish.part, wish.cause)
@@ -89,11 +89,14 @@ def exits_of(state: State, position: Position) -> list[Order]:
     return [o for o in state.orders_of(position.id) if o.purpose is Purpose.EXIT]
 
 
-def _leaves_nothing(state: State, position: Position, part: Decimal) -> bool:
-    """Tell whether a part leaves nothing sellable, now or with what is still being bought."""
+def _leaves_nothing(state: State, position: Position, part: Decimal, reason: ExitReason) -> bool:
+    """Tell whether a part leaves nothing sellable, now or with what is still being bought.
+
+    Whoever asks for all that is there means what is still being bought too; a rung does not.
+    """
     rest = remaining(state, position) - part
     grows = any(order.purpose is not Purpose.EXIT for order in state.orders_of(position.id))
-    if part <= ZERO or (rest > ZERO and grows):
+    if part <= ZERO or (grows and (rest > ZERO or reason is ExitReason.LADDER)):
         return False
     return not meets_minimums(state, position.instrument, rest)
 
@@ -286,7 +289,10 @@ def finish_if_flat(state: State, position: Position) -> bool:
 
 def finish_if_nothing_left(state: State, position: Position, reason: ExitReason | None) -> bool:
     """Finish a position that nobody closes as a whole, when not one step of it is left."""
-    if state.orders_of(position.id) or position.closable > ZERO:
+    if position.closable > ZERO:
+        return False
+    if state.orders_of(position.id):
+        state.put_position(replace(position, exit_reason=reason))  # unless more is bought
         return False
     finish(state, position, reason)
     return True

@@ -107,7 +107,7 @@ def _check_present(state: State, same: list[Position]) -> None:
 
 def _add(state: State, signal: Signal, position: Position, admitted: Entry) -> None:
     """Buy more of what is open; its rules stay its own."""
-    if not signal.exits.is_empty:
+    if not replace(signal.exits, close_at_ns=None).is_empty:  # the default CLOSE_AT is no word
         state.log("signal.exits_ignored", signal_id=signal.id, position_id=position.id)
     progress = replace(position.progress, adds=position.progress.adds + 1)
     position = state.put_position(replace(position, progress=progress))

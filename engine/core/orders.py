@@ -95,6 +95,8 @@ def _after_add(state: State, position: Position, order: Order) -> None:
         continue_closing(state, position)
     elif order.filled_qty > ZERO:
         _tell_held(state, "position.added", position)
+    else:
+        _finish_if_nothing_left(state, position)
     _settle_entry_signal(state, order, position.id, order.filled_qty)
 
 
@@ -103,11 +105,16 @@ def _after_entry(state: State, position: Position, order: Order) -> None:
         finish(state, position, position.exit_reason)
     elif position.status in BEING_CLOSED:
         continue_closing(state, position)
-    elif not finish_if_nothing_left(state, position, ExitReason.EXTERNAL):
+    elif not _finish_if_nothing_left(state, position):
         check_position_transition(position, PositionStatus.OPEN)
         state.put_position(replace(position, status=PositionStatus.OPEN))
         _tell_held(state, "position.opened", position)
     _settle_entry_signal(state, order, position.id, position.qty)
+
+
+def _finish_if_nothing_left(state: State, position: Position) -> bool:
+    """Finish a position whose last step was sold while more of it was being bought."""
+    return finish_if_nothing_left(state, position, position.exit_reason or ExitReason.EXTERNAL)
 
 
 def _settle_entry_signal(state: State, order: Order, position_id: str, filled: Decimal) -> None:
@@ -184,7 +191,7 @@ def _book_entry_fill(state: State, position: Position) -> None:
     position = with_thresholds(position)
     if position.status in BEFORE_CLOSE:
         guard = guard_of(state, position)
-        position = state.put_position(replace(position, guard=guard))
+        position = state.put_position(replace(position, guard=guard, exit_reason=None))
         arm(state, position)
     else:
         continue_closing(state, state.put_position(position))

@@ -15,6 +15,7 @@ from engine.model.order import Order, OrderStatus
 
 def resend_or_drop(state: State, order: Order) -> None:
     """Send a request again that the venue never got, unless it is not wanted any more."""
+    state.looking.discard(order.client_order_id)  # an answer due was asked for before this one
     if order.filled_qty > ZERO:
         keep_asking(state, order)  # it was there: the answer contradicts a fill
         return

@@ -59,14 +59,16 @@ NO_CHANGES = ExitChanges()
 def amended(exits: Exits, changes: ExitChanges) -> Exits:
     """Return the set after the changes; what they do not mention stays as it is.
 
-    A trailing stop or break-even move that is taken away takes its details with it.
+    A trailing stop or break-even move that is taken away takes its details with it, a ladder the
+    rung after which the stop moves.
     """
+    ladder = exits.ladder if changes.ladder is None else changes.ladder
     return Exits(
         take_profit=_or(changes.take_profit, exits.take_profit),
         stop_loss=_or(changes.stop_loss, exits.stop_loss),
         trailing=_trailing(exits.trailing, changes),
-        break_even=_break_even(exits.break_even, changes),
-        ladder=exits.ladder if changes.ladder is None else changes.ladder,
+        break_even=_break_even(exits.break_even, changes, has_rungs=bool(ladder)),
+        ladder=ladder,
         time=TimeStop(
             _optional(changes.max_hold_ns, exits.time.max_hold_ns),
             _optional(changes.close_at_ns, exits.time.close_at_ns),
@@ -93,12 +95,15 @@ def _trailing(before: Trailing | None, changes: ExitChanges) -> Trailing | None:
     return rule
 
 
-def _break_even(before: BreakEven | None, changes: ExitChanges) -> BreakEven | None:
+def _break_even(
+    before: BreakEven | None, changes: ExitChanges, *, has_rungs: bool
+) -> BreakEven | None:
     rule = before or BreakEven()
+    rung = rule.after_rung if has_rungs else 0
     rule = BreakEven(
         trigger=_or(changes.break_even, rule.trigger),
         offset_percent=_offset(changes.break_even_offset, rule.offset_percent),
-        after_rung=_number(changes.break_even_after_rung, rule.after_rung),
+        after_rung=_number(changes.break_even_after_rung, rung),
     )
     return None if isinstance(rule.trigger, Disarmed) and not rule.after_rung else rule
 

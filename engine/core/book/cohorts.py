@@ -7,13 +7,16 @@ cohorts come to the same peak they are united: the one with more groups takes ov
 other, so a group moves O(log n) times in its life, and its rules never move.
 """
 
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from math import inf
 from typing import NamedTuple
 
 from engine.model.exits import Distance
 from engine.model.money import exact
+
+PUSH_SHARE = 8
+"""Below 1/8 of the larger heap entries are pushed one by one; above, the heap is made anew."""
 
 _serial = count()
 """Tells equal entries of a heap apart; its values mean nothing else."""
@@ -155,12 +158,19 @@ class Cohort:
         """The group that has the distance which ``nearest`` returned."""
         return self.groups[0][2]
 
-    def absorb(self, other: "Cohort") -> None:
-        """Take over all groups of ``other``, which ends in this one."""
-        other.into = self
-        for entry in other.groups:
-            heappush(self.groups, entry)
-        other.groups.clear()
+    def absorb(self, others: list["Cohort"]) -> None:
+        """Take over all groups of others, which end in this one."""
+        groups = self.groups
+        added = [entry for other in others for entry in other.groups]
+        if len(added) * PUSH_SHARE < len(groups):
+            for entry in added:
+                heappush(groups, entry)
+        else:
+            groups += added
+            heapify(groups)
+        for other in others:
+            other.into = self
+            other.groups.clear()
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -178,6 +188,9 @@ def found(cohort: Cohort) -> Cohort:
     return root
 
 
-def larger(one: Cohort, other: Cohort) -> tuple[Cohort, Cohort]:
-    """Order two cohorts by their number of groups, the larger first."""
-    return (one, other) if len(one) >= len(other) else (other, one)
+def united(cohorts: list[Cohort]) -> Cohort:
+    """Unite cohorts in the one with the most groups, and return that."""
+    largest = max(cohorts, key=len)
+    if len(cohorts) > 1:
+        largest.absorb([cohort for cohort in cohorts if cohort is not largest])
+    return largest

@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from math import inf
 
-from engine.core.book.cohorts import Cohort, Group, Live, Trail, found, larger
+from engine.core.book.cohorts import Cohort, Group, Live, Trail, found, united
 from engine.core.book.thresholds import SLACK
 from engine.model.exits import Distance, Percent, Points, Side
 from engine.model.instrument import Instrument
@@ -309,20 +309,14 @@ class Following(Family):
         low, self._low = self._low, inf
         if low == inf:
             return
-        merged: Cohort | None = None
-        while self._bests and self._bests[-1] >= low:
-            self._bests.pop()
-            cohort = self._stack.pop()
-            if merged is None:
-                merged = cohort
-            else:
-                merged, smaller = larger(merged, cohort)
-                merged.absorb(smaller)
-        if merged is not None:
+        first = bisect_left(self._bests, low)
+        passed = self._stack[first:]
+        if passed:
+            merged = united(passed)
             if merged.best != low:
                 merged.move(low)
-            self._stack.append(merged)
-            self._bests.append(low)
+            self._stack[first:] = [merged]
+            self._bests[first:] = [low]
             self._register(merged)
         self._trim(len(self._stack))
         self._look()
@@ -364,8 +358,7 @@ class Stepping(Family):
             del self._by_peak[cohort.best, cohort.step]
             there = self._by_peak.get((way, cohort.step))
             if there is not None:
-                cohort, smaller = larger(there, cohort)
-                cohort.absorb(smaller)
+                cohort = united([there, cohort])
             cohort.move(way)
             self._place(cohort)
             self._register(cohort)
