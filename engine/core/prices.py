@@ -127,14 +127,15 @@ def _take(state: State, view: MarketView, arrival: Arrival) -> int:
 def _doubt(state: State, view: MarketView, name: PriceName, received_ns: int) -> int:
     """A price is held: ask the venue, and believe it if another source is there already.
 
-    What another source said before may be old, so it does not contradict.
+    What another source said before may be old, so it does not contradict. Its own source says
+    nothing here: the price before is nearer to itself, and a book with a side in doubt is silent.
     """
     view.doubted = True
     state.command(CheckPrices(view.instrument))
     belief, acted = view.beliefs[name], 0
     for witness in (PriceName.LAST, PriceName.MARK, PriceName.ASK):
         price = _spoken(view, witness)
-        if price is not None and _is_other(witness, name) and belief.leans_to(price):
+        if price is not None and belief.leans_to(price):
             acted += _believe(state, view, belief, belief.witness(price), received_ns)
     return acted
 

@@ -226,6 +226,14 @@ def test_a_calm_price_is_still_compared_with_the_price_before_it() -> None:
     assert rig.counts() == {"bybit.last.held": 1}
 
 
+def test_a_wide_bound_lets_no_jump_pass_unjudged() -> None:
+    rig = PriceRig("300")
+    rig.open_many(1, stop=lambda _: 10)
+    rig.trade(26)
+    rig.trade(174)  # 569 % above 26
+    assert rig.counts() == {"bybit.last.held": 1}
+
+
 def test_all_prices_are_looked_at_while_one_is_in_doubt_and_none_after_it() -> None:
     rig = held_at(60)
     assert rig.channel(MARK).floor > rig.channel(MARK).ceil

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.core.belief import PriceName
 from tests.engine.core.price_rig import PriceRig, held_at, price_of
 from tests.engine.core.rig import ETH_PERP
 
@@ -146,6 +147,9 @@ def test_after_two_seconds_it_is_believed_and_the_owner_told() -> None:
     rig.clock(1)
     assert len(rig.closed()) == 1
     assert rig.notices().count("price.unconfirmed") == 1
+    assert rig.exits()[0].trigger_received_ns == 0  # no frame closed it
+    channel = rig.channel(PriceName.LAST)
+    assert channel.floor < 60 < channel.ceil  # and prices near it are quiet again
     assert rig.counts() == {"bybit.last.held": 1, "bybit.last.unconfirmed": 1}
     rig.clock(5000)
     assert rig.notices().count("price.unconfirmed") == 1
