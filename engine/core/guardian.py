@@ -20,10 +20,11 @@ from engine.core.fills import on_funding, on_order_filled
 from engine.core.hits import close_expired
 from engine.core.ladder import retry_rungs
 from engine.core.lookups import on_order_looked_up
+from engine.core.market_view import Arrival, MarketView
 from engine.core.orders import on_order_sent, on_order_updated
 from engine.core.prices import on_arrivals, on_continued, on_prices_checked, on_time
 from engine.core.recovery import ask_again, on_started
-from engine.core.state import Arrival, GuardConfig, MarketView, State
+from engine.core.state import GuardConfig, State
 from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
 from engine.model.events import (

@@ -13,7 +13,8 @@ from engine.core.belief import Belief, Believed, PriceName
 from engine.core.book.codes import Hit
 from engine.core.entries import retry_waiting
 from engine.core.hits import on_hit
-from engine.core.state import Arrival, MarketView, State
+from engine.core.market_view import Arrival, MarketView
+from engine.core.state import State
 from engine.model.effects import CheckPrices, Continue
 from engine.model.events import Continued, PricesChecked
 from engine.model.money import exact, plain

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.core.belief import PriceName
 from engine.core.book.channel import Channel
-from engine.core.state import MarketView
+from engine.core.market_view import MarketView
 from engine.model.effects import CheckPrices, Continue, Effects
 from engine.model.events import ClockAdvanced, Continued, PricesChecked
 from engine.model.exit_set import Exits

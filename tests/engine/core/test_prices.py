@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from engine.core.belief import PriceName
+from engine.core.market_view import Arrival
 from engine.core.prices import MAX_LATER, SLICE, conflated
-from engine.core.state import Arrival
 from engine.model.effects import Continue
 from engine.model.events import CloseRequested, ExitsAmended, FeedLost, FeedResumed
 from engine.model.exit_set import ExitChanges
