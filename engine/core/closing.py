@@ -92,11 +92,15 @@ def exits_of(state: State, position: Position) -> list[Order]:
 def _leaves_nothing(state: State, position: Position, part: Decimal, reason: ExitReason) -> bool:
     """Tell whether a part leaves nothing sellable, now or with what is still being bought.
 
-    Whoever asks for all that is there means what is still being bought too; a rung does not.
+    Whoever asks for all that is there means what is still being bought too; a rung does not, nor
+    does it mean what others asked for before it and may not get.
     """
-    rest = remaining(state, position) - part
-    grows = any(order.purpose is not Purpose.EXIT for order in state.orders_of(position.id))
-    if part <= ZERO or (grows and (rest > ZERO or reason is ExitReason.LADDER)):
+    rest, orders = remaining(state, position) - part, state.orders_of(position.id)
+    if part <= ZERO:
+        return False
+    if rest > ZERO and any(order.purpose is not Purpose.EXIT for order in orders):
+        return False
+    if rest == ZERO and orders and reason is ExitReason.LADDER:
         return False
     return not meets_minimums(state, position.instrument, rest)
 

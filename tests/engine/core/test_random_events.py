@@ -1,220 +1,11 @@
 """Any interleaving of what a venue, a market and an owner do: never an oversell, always flat."""
 
-import random
-from decimal import Decimal
-from typing import Any
-
 import pytest
-from msgspec.structs import replace
 
-from engine.model.effects import LookUpOrder, SubmitOrder
-from engine.model.events import (
-    ClockAdvanced,
-    CloseRequested,
-    Event,
-    OrderFilled,
-    OrderLookedUp,
-    OrderSent,
-    OrderUpdated,
-    SignalReceived,
-)
 from engine.model.exits import Side
 from engine.model.instrument import Instrument
-from engine.model.money import ZERO
-from engine.model.order import Fill, Order, OrderStatus
-from engine.model.signal import Action, Signal, Size, SizeKind
-from engine.model.ticks import TradeTick
-from tests.engine.core.rig import BTC_PERP, BTC_SPOT, Rig, position_id
-
-D = Decimal
-FEE = D("0.001")
-
-
-def order_key(event: Any) -> str:
-    return event.fill.client_order_id if isinstance(event, OrderFilled) else event.client_order_id
-
-
-class Venue:
-    """Takes market orders and tells what became of them, late, twice, in parts or not at all.
-
-    It keeps its own sums and refuses nothing for being too much: the guardian has to know.
-    """
-
-    def __init__(self, seed: int, instrument: Instrument) -> None:
-        self.random = random.Random(seed)
-        self.instrument = instrument
-        self.rig = Rig()
-        self.price = D(100)
-        self.orders: dict[str, Order] = {}
-        self.status: dict[str, OrderStatus] = {}
-        self.fills: dict[str, list[Fill]] = {}
-        self.outbox: list[Event] = []
-        self.log: list[tuple[Event, Any]] = []
-        self.faults = True
-        self.signals = 0
-        self.trades = 0
-
-    # Towards the guardian
-
-    def tell(self, event: Event) -> None:
-        effects = self.rig.handle(event)
-        self.log.append((event, effects))
-        for effect in effects:
-            if isinstance(effect, SubmitOrder):
-                self.take(effect.order)
-            elif isinstance(effect, LookUpOrder):
-                self.outbox.append(self.answer(effect.order.client_order_id))
-        self.check()
-
-    def tell_some(self) -> None:
-        """Deliver waiting events; with faults out of order, though fills stay before the end."""
-        while self.outbox:
-            if self.faults and self.random.random() < 0.4:
-                return
-            self.tell(self.outbox.pop(self.next_told()))
-
-    def next_told(self) -> int:
-        """Which event overtakes the others: one with none before it about the same order."""
-        if not self.faults:
-            return 0
-        chosen = self.random.randrange(len(self.outbox))
-        if getattr(self.outbox[chosen], "status", None) is OrderStatus.ACKNOWLEDGED:
-            return chosen  # an acknowledgement comes when it likes
-        keys = [order_key(event) for event in self.outbox]
-        return keys.index(keys[chosen])
-
-    # What a venue does
-
-    def take(self, order: Order) -> None:
-        key = order.client_order_id
-        assert key not in self.orders, "one id, two requests"
-        now = self.rig.now
-        if self.faults and self.random.random() < 0.1:
-            self.outbox.append(OrderSent(key, now, 0))
-            return  # the request is lost on its way
-        self.orders[key], self.fills[key] = order, []
-        self.status[key] = OrderStatus.ACKNOWLEDGED
-        self.outbox.append(OrderSent(key, now, 0))
-        if self.faults and self.random.random() < 0.15:
-            self.finish(key, OrderStatus.REJECTED)
-        elif self.random.random() < 0.5:
-            self.outbox.append(OrderUpdated(key, OrderStatus.ACKNOWLEDGED, now))
-
-    def answer(self, key: str) -> OrderLookedUp:
-        order = self.orders.get(key)
-        if order is None:
-            return OrderLookedUp(key, self.rig.now, found=False)
-        fills = tuple(self.fills[key])
-        return OrderLookedUp(key, self.rig.now, True, self.status[key], order.qty, fills)
-
-    def work(self) -> None:
-        """Execute some of what rests."""
-        for key, order in self.orders.items():
-            if self.status[key] not in (OrderStatus.ACKNOWLEDGED, OrderStatus.PARTIALLY_FILLED):
-                continue
-            rest = order.qty - sum((f.qty for f in self.fills[key]), ZERO)
-            if self.faults and self.random.random() < 0.4:
-                continue
-            part = rest
-            if self.faults and self.random.random() < 0.5:
-                part = order.instrument.floor_qty(rest / 3)
-            if part > ZERO:
-                self.execute(key, order, part)
-                self.status[key] = OrderStatus.PARTIALLY_FILLED
-            if part == rest:
-                self.finish(key, OrderStatus.FILLED)
-            elif self.faults and self.random.random() < 0.2:
-                self.finish(key, OrderStatus.CANCELLED)
-
-    def execute(self, key: str, order: Order, qty: Decimal) -> None:
-        self.trades += 1
-        in_base = order.instrument is BTC_SPOT and order.side == "buy"
-        fee = qty * (FEE if in_base else self.price * FEE)
-        fill = Fill(
-            venue_trade_id=str(self.trades),
-            instrument=order.instrument,
-            side=order.side,
-            qty=qty,
-            price=self.price,
-            fee=fee,
-            fee_asset="BTC" if in_base else "USDT",
-            time_ns=self.rig.now,
-            client_order_id=key,
-        )
-        self.fills[key].append(fill)
-        for _ in range(self.random.choice((0, 1, 1, 2)) if self.faults else 1):
-            self.outbox.append(OrderFilled(fill, self.rig.now))
-
-    def finish(self, key: str, status: OrderStatus) -> None:
-        self.status[key] = status
-        filled = sum((f.qty for f in self.fills[key]), ZERO)
-        for _ in range(self.random.choice((0, 1, 2)) if self.faults else 1):
-            self.outbox.append(OrderUpdated(key, status, self.rig.now, filled, message="random"))
-
-    # What must hold
-
-    def check(self) -> None:
-        """No oversell: what exits did and may still do is never more than what was bought."""
-        held: dict[str, Decimal] = {}
-        for key, order in self.orders.items():
-            filled = sum((f.qty for f in self.fills[key]), ZERO)
-            if order.purpose == "entry":
-                fees = sum((f.fee for f in self.fills[key] if f.fee_asset == "BTC"), ZERO)
-                held[order.position_id] = held.get(order.position_id, ZERO) + filled - fees
-            else:
-                ended = self.status[key] in (
-                    OrderStatus.FILLED,
-                    OrderStatus.CANCELLED,
-                    OrderStatus.REJECTED,
-                )
-                may_fill = filled if ended else order.qty
-                held[order.position_id] = held.get(order.position_id, ZERO) - may_fill
-        assert all(rest >= ZERO for rest in held.values()), held
-
-    # What happens
-
-    def act(self) -> None:
-        choice = self.random.random()
-        if choice < 0.3:
-            self.price = D(self.random.randrange(900, 1120)) / 10
-            self.tell_price()
-        elif choice < 0.4:
-            self.signal(self.random.choice(("buy", "sell")))
-        elif choice < 0.45:
-            self.signal("close")
-        elif choice < 0.55:
-            for position in self.rig.guardian.positions():
-                fraction = D(self.random.choice(("0.3", "0.5", "1")))
-                self.tell(CloseRequested(position.id, "owner", self.rig.now, fraction))
-        elif choice < 0.75:
-            self.work()
-        else:
-            self.pass_time(self.random.choice((0.1, 1, 3)))
-        self.tell_some()
-
-    def signal(self, action: str) -> None:
-        self.signals += 1
-        size = Size(SizeKind.PERCENT, D(50)) if action == "close" else None
-        signal = Signal(
-            id=f"s{self.signals}",
-            received_at_ns=self.rig.now,
-            source="webhook",
-            action=Action(action),
-            instrument=self.instrument,
-            size=size if self.random.random() < 0.5 else None,
-            strategy=self.random.choice(("a", "b", None)) if action != "close" else None,
-        )
-        if action != "close":
-            signal = replace(signal, size=None)
-        self.tell(SignalReceived(signal, position_id(self.signals), self.rig.now))
-
-    def tell_price(self) -> None:
-        self.tell(TradeTick(self.instrument.id, float(self.price), 0, 0, 7))
-
-    def pass_time(self, seconds: float) -> None:
-        self.rig.now += int(seconds * 10**9)
-        self.rig.monotonic_ns += int(seconds * 10**9)
-        self.tell(ClockAdvanced(self.rig.now, self.rig.monotonic_ns))
+from tests.engine.core.random_venue import Venue, check_dust, settle
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, Rig
 
 
 def run(seed: int, instrument: Instrument) -> Venue:
@@ -223,17 +14,6 @@ def run(seed: int, instrument: Instrument) -> Venue:
         venue.act()
     venue.faults = False
     return venue
-
-
-def settle(venue: Venue) -> None:
-    """Faults are over: close what is open, and let time pass until nothing moves any more."""
-    for _ in range(3):
-        for position in venue.rig.guardian.positions():
-            venue.tell(CloseRequested(position.id, "owner", venue.rig.now))
-        for _ in range(30):
-            venue.pass_time(10)
-            venue.work()
-            venue.tell_some()
 
 
 @pytest.mark.parametrize("instrument", [BTC_PERP, BTC_SPOT], ids=["linear", "spot"])
@@ -245,17 +25,7 @@ def test_no_interleaving_sells_more_than_is_held_and_all_end_flat(
     settle(venue)
     assert venue.rig.guardian.positions() == []
     assert venue.rig.guardian.orders_in_flight() == []
-    for key in {order.position_id for order in venue.orders.values()}:
-        held = ZERO
-        for order_key, order in venue.orders.items():
-            if order.position_id == key:
-                sign = 1 if order.purpose == "entry" else -1
-                for fill in venue.fills[order_key]:
-                    held += sign * fill.qty
-                    held -= fill.fee if fill.fee_asset == "BTC" else ZERO
-        book = venue.rig.position(key)
-        assert book.dust == held
-        assert held < instrument.qty_step or held * venue.price < instrument.min_notional
+    check_dust(venue)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -96,6 +96,21 @@ def test_an_exit_of_the_ledger_that_the_venue_never_got_is_sent_again_under_its_
     assert rig.asked() == [exit_id(0)]
 
 
+def test_an_answer_from_before_an_exit_was_sent_again_does_not_send_it_twice() -> None:
+    old = Rig()
+    old.open()
+    old.trade(95.0)
+    rig = restart(old)
+    rig.absent(exit_id(0))
+    rig.update(old.exits()[0], OrderStatus.UNKNOWN)
+    rig.wait(1.1)
+    assert exit_id(0) in rig.asked()
+    answer_absent(rig, 1, 2, 3, 4)
+    assert len(rig.submitted()) == 1
+    rig.absent(exit_id(0))  # asked for before it was sent again
+    assert len(rig.submitted()) == 1
+
+
 def test_an_absent_exit_is_not_sent_again_when_a_later_one_closed_the_position() -> None:
     old = Rig()
     old.open()
