@@ -207,7 +207,7 @@ def _act(state: State, hits: list[Hit], received_ns: int) -> int:
 def _go_on(state: State, view: MarketView, acted: int) -> None:
     """Take what waits if this turn has not acted yet; then let calm prices pass."""
     for belief in view.beliefs.values():
-        if not acted:
+        if belief.believed and not acted:
             acted = _compare(state, belief)
     while view.later and not acted and not _is_due(view):
         acted = _take(state, view, view.later.popleft())
