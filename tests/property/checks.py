@@ -3,11 +3,14 @@
 ``tests/property/mutants.py`` runs them against faulty copies; the quick ones come first.
 """
 
+import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from random import Random
+from types import FrameType
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -171,15 +174,25 @@ def check_quiet_trails() -> None:
     """Trailing stops are looked at within a tick of the stop and beyond the peak or its step."""
     for side in Side:
         for step in (None, 5):
-            book = InstrumentBook(GRID)
-            book.arm(trailed("a", side, 10, 100, step))
-            book.arm(trailed("b", side, 20, 100, step))
-            for price, stop, best in ((99, 90, 100), (110, 100, 110), (102, 100, 110)):
-                assert book.last.take(_mirrored(side, price), 0) == []
-                low, high = sorted(_mirrored(side, end) for end in quiet(book.last))
-                assert stop <= low <= stop + 1.001
-                assert high == best + (step or 0)
-                assert book.peak("a") == book.peak("b") == _mirrored(side, best)
+            for kind in (Points, Percent):
+                book = InstrumentBook(GRID)
+                book.last.take(_mirrored(side, 99), 0)
+                near = trailed("a", side, 10, 100, step)
+                rule = replace(near.exits.trailing, distance=kind(D(10)))
+                book.arm(replace(near, exits=replace(NONE, trailing=rule)))
+                book.arm(trailed("b", side, 20, 100, step))
+                _quiet_between(book, side, 90, 100 + (step or 0))
+                if kind is Points:
+                    for price, stop, best in ((99, 90, 100), (110, 100, 110), (102, 100, 110)):
+                        assert book.last.take(_mirrored(side, price), 0) == []
+                        _quiet_between(book, side, stop, best + (step or 0))
+                        assert book.peak("a") == book.peak("b") == _mirrored(side, best)
+
+
+def _quiet_between(book: InstrumentBook, side: Side, stop: float, beyond: float) -> None:
+    low, high = sorted(_mirrored(side, end) for end in quiet(book.last))
+    assert stop <= low <= stop + 1.001
+    assert high == beyond
 
 
 def _mirrored(side: Side, price: float) -> float:
@@ -219,6 +232,127 @@ def check_memory() -> None:
             book.disarm(f"e{n}")
 
 
+def check_far_digits() -> None:
+    """A stop just below the next tick is not missed by the doubles that guess where it lies."""
+    random = Random(5)
+    for side in Side:
+        for _ in range(150):
+            parts = 999_999 if side is Side.LONG else 1_000_001
+            peak = random.randrange(10**13, 10**14)
+            peak += (1 if side is Side.LONG else -1) * pow(parts, -1, 10**6) - peak % 10**6
+            book = InstrumentBook(GRID)
+            rule = Trailing(Percent(D("0.0001")))
+            exits, progress = replace(NONE, trailing=rule), Progress(peak=D(peak))
+            book.last.take(float(peak), 0)
+            book.arm(held("a", side, exits=exits, progress=progress))
+            stop = formulas.stop_of(side, D(peak), rule.distance, D(1))
+            inside = stop + side.sign
+            for price, hits in ((inside, 0), (stop, 1)):
+                double = float(price)
+                quiet_price = book.last.floor < double < book.last.ceil
+                assert hits == (0 if quiet_price else len(book.last.take(double, 0)))
+
+
+def check_changed_confirmation() -> None:
+    """A stop that waits begins anew when its confirmation changes, and is watched meanwhile."""
+    waits = held("a", stop_loss=D(95), exits=replace(NONE, confirmation=Confirmation(ticks=2)))
+    for ticks in (0, 3):
+        book = InstrumentBook(GRID)
+        book.arm(waits)
+        assert book.last.take(100.0, 0) == book.last.take(94.0, 0) == []
+        asked = replace(NONE, confirmation=Confirmation(ticks=ticks))
+        book.arm(replace(waits, exits=asked))
+        assert book.last.floor >= 95.0
+        for _ in range(ticks - 1):
+            assert book.last.take(94.0, 0) == []
+        assert [hit.level for hit in book.last.take(94.0, 0)] == [95.0]
+        assert book.last.floor < 94.0, "and then no more"
+
+
+def check_frozen() -> None:
+    """Rules are values: they can be keys, and nobody changes them behind the book's back."""
+    for value in (
+        Percent(D(1)),
+        AtPrice(D(1)),
+        Points(D(1)),
+        Disarmed(),
+        Rung(Percent(D(1)), D(1)),
+        Trailing(Percent(D(1))),
+        BreakEven(),
+        Confirmation(),
+        TimeStop(),
+    ):
+        assert isinstance(hash(value), int)
+
+
+def work(do: Callable[[], object]) -> int:
+    """Count the steps of the interpreter that the book takes."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps
+        if "core/book" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        do()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def _crowd(size: int) -> InstrumentBook:
+    book = InstrumentBook(GRID)
+    book.last.take(10_000.0, 0)
+    for n in range(size):
+        book.arm(held(f"s{n}", stop_loss=D(5000 - n), take_profit=D(30_000 + n)))
+        book.arm(trailed(f"t{n}", Side.LONG, 2000 + n % 50, 10_000 + n))
+        book.arm(trailed(f"u{n}", Side.LONG, 2000 + n % 50, 10_000 + n, 3))
+    return book
+
+
+def check_work() -> None:
+    """What happens often costs the same among 20 positions as among 400."""
+
+    def add(book: InstrumentBook) -> None:
+        for n in range(10):
+            book.arm(held(f"x{n}", stop_loss=D(100 + n), take_profit=D(50_000 + n)))
+            book.arm(trailed(f"y{n}", Side.LONG, 3000, 9000 + n))
+
+    def amend(book: InstrumentBook) -> None:
+        for n in range(10):
+            book.arm(held(f"s{n}", stop_loss=D(4000 - n), take_profit=D(40_000 + n)))
+
+    def remove(book: InstrumentBook) -> None:
+        for n in range(10):
+            book.disarm(f"s{n}")
+            book.disarm(f"t{n}")
+
+    def rise(book: InstrumentBook) -> None:
+        for n in range(20):
+            book.last.take(11_000.0 + n, 0)
+
+    def swing(book: InstrumentBook) -> None:
+        for _ in range(20):
+            top = (book.peak("t0") or 0.0) + 1
+            for price in (top, top - 1999):  # a new peak, and almost down to the nearest stop
+                if not book.last.floor < price < book.last.ceil:
+                    assert book.last.take(price, 0) == []
+
+    few, many = _crowd(20), _crowd(400)
+    for book in (few, many):
+        rise(book)
+        swing(book)  # peaks that were passed are united, once
+    for do in (rise, swing, add, amend, remove):
+        small, large = work(lambda: do(few)), work(lambda: do(many))  # noqa: B023
+        assert large < 1.3 * small + 100, f"{do.__name__} takes {large} steps instead of {small}"
+
+
 def check_worlds() -> None:
     """Book and oracle agree, in small worlds first."""
     for size, seeds, ticks in ((3, 60, 60), (8, 30, 80), (30, 10, 80), (120, 3, 60)):
@@ -232,8 +366,12 @@ CHECKS = (
     check_small_rules,
     check_quiet_prices,
     check_quiet_trails,
+    check_frozen,
+    check_changed_confirmation,
+    check_far_digits,
     check_formulas,
     check_worlds,
+    check_work,
     check_memory,
 )
 

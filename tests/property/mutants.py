@@ -236,6 +236,8 @@ def unseen(mutants: Sequence[Mutant], processes: int, cpu_seconds: int) -> list[
         mutant = running.pop(pid)
         if os.waitstatus_to_exitcode(status) == UNSEEN:
             found.append(mutant)
+            sys.stderr.write(f"{mutant.line} | {' | '.join(mutant.key)}\n")
+            sys.stderr.flush()
     return sorted(found, key=lambda m: (m.path, m.line, m.change))
 
 
