@@ -124,6 +124,7 @@ def close_whole(state: State, position: Position, cause: Cause) -> None:
             status=PositionStatus.CLOSING,
             exit_reason=cause.reason,
             closing_signal_id=cause.signal_id,
+            reaction_ms=None,  # a rung before had its own
         )
     )
     if not finish_if_flat(state, position):

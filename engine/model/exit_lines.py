@@ -8,9 +8,12 @@ from msgspec import Struct
 
 from engine.model.exits import ExitReason, threshold
 from engine.model.money import ZERO
-from engine.model.position import Position
+from engine.model.position import Position, PositionStatus
 from engine.model.rules.ladder import rung_price
 from engine.model.rules.trailing import trailing_stop
+
+
+GUARDED = (PositionStatus.OPENING, PositionStatus.OPEN)
 
 
 class LineState(StrEnum):
@@ -39,7 +42,9 @@ class ExitLine(Struct, frozen=True):
 
 
 def exit_lines(position: Position) -> list[ExitLine]:
-    """Return the rules of a position that may still act, in the order of the rules."""
+    """Return the rules of a position that may still act; none once it is being closed."""
+    if position.status not in GUARDED:
+        return []
     return [*_limits(position), *_moving(position), *_rungs(position), *_time(position)]
 
 

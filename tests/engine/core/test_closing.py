@@ -7,9 +7,11 @@ from msgspec.structs import replace
 
 from engine.core.closing import retry_pause_ns
 from engine.model.effects import SubmitOrder, Unwatch
+from engine.model.exit_lines import exit_lines
 from engine.model.exits import AtPrice, ExitReason
 from engine.model.order import Order, OrderStatus
 from engine.model.position import Position, PositionStatus
+from tests.engine.core.ladders import opened
 from tests.engine.core.rig import BTC_PERP, BTC_SPOT, SECOND, Rig, position_id
 
 D = Decimal
@@ -41,6 +43,27 @@ def test_the_reaction_is_measured_from_the_frame_to_the_socket() -> None:
     rig.trade(110.0, received_ns=5_000_000)
     rig.sent(rig.exits()[-1], sent_ns=5_250_000)
     assert rig.position(position).reaction_ms == 0.25
+
+
+def test_the_reaction_of_the_last_close_counts_not_that_of_a_rung_before() -> None:
+    rig, position = opened("5:0.5")
+    rig.trade(105.0, received_ns=1_000_000)
+    rung = rig.exits()[-1]
+    rig.sent(rung, sent_ns=1_100_000)
+    rig.filled(rung, "105")
+    assert rig.position(position).reaction_ms == 0.1
+    rig.trade(95.0, received_ns=5_000_000)
+    assert rig.position(position).reaction_ms is None
+    rig.sent(rig.exits()[-1], sent_ns=5_250_000)
+    assert rig.position(position).reaction_ms == 0.25
+
+
+def test_a_position_that_is_being_closed_shows_no_rules() -> None:
+    rig = Rig()
+    position = rig.open()
+    assert exit_lines(rig.position(position))
+    rig.trade(95.0)
+    assert exit_lines(rig.position(position)) == []
 
 
 def test_a_close_that_no_frame_caused_has_no_reaction_time() -> None:
