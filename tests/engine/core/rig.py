@@ -24,6 +24,7 @@ from engine.model.events import (
     BalancesReported,
     ClockAdvanced,
     CloseRequested,
+    Continued,
     Event,
     ExitsAmended,
     OrderFilled,
@@ -202,6 +203,10 @@ class Rig:
         """Change exit rules; the fields are those of ``ExitChanges``."""
         key = position if isinstance(position, str) else position.id
         return self.handle(ExitsAmended(key, ExitChanges(**changes), "owner", self.now))
+
+    def go_on(self) -> Effects:
+        """Give the closes that are still due their turn."""
+        return self.handle(Continued(self.now))
 
     def absent(self, order: Order | str) -> Effects:
         return self.handle(OrderLookedUp(_key(order), self.now, found=False))
