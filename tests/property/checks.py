@@ -3,21 +3,14 @@
 ``tests/property/mutants.py`` runs them against faulty copies; the quick ones come first.
 """
 
-import sys
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from random import Random
-from types import FrameType
-from typing import Any
 
 from msgspec.structs import replace
 
 from engine.core.book.channel import Channel
 from engine.core.book.instrument import InstrumentBook
 from engine.model.exit_checks import Situation, exit_problems
-from engine.model.exit_set import Exits
 from engine.model.exits import (
     AtPrice,
     Disarmed,
@@ -30,7 +23,7 @@ from engine.model.exits import (
     threshold,
     triggers_on_rise,
 )
-from engine.model.position import Position, Progress
+from engine.model.position import Progress
 from engine.model.rules.break_even import BreakEven, break_even_stop
 from engine.model.rules.confirmation import Confirmation
 from engine.model.rules.ladder import Rung, closes_all, rung_price
@@ -38,11 +31,12 @@ from engine.model.rules.time_stop import TimeStop
 from engine.model.rules.trailing import Trailing, length, step_price, trailing_stop
 from engine.model.ticks import PriceSource
 from tests.property import formulas
+from tests.property.costs import check_memory, check_work
+from tests.property.grid import GRID, NONE, held, trailed
+from tests.property.pair import Pair
 from tests.property.worlds import PERCENTS, TICKS, instrument, run
 
 D = Decimal
-GRID = instrument(D(1))
-NONE = Exits(Disarmed(), Disarmed())
 
 
 def check_formulas() -> None:
@@ -124,27 +118,6 @@ def check_small_rules() -> None:
         assert (not exit_problems(exits, now)) == fits
 
 
-def held(name: str, side: Side = Side.LONG, **fields: object) -> Position:
-    """A position on a grid of whole numbers, entered at 100."""
-    position = Position(
-        id=name,
-        instrument=GRID,
-        side=side,
-        exits=NONE,
-        trigger=PriceSource.LAST,
-        created_at_ns=0,
-        qty=D(1),
-        entry_value=D(100),
-    )
-    return replace(position, **fields)
-
-
-def trailed(name: str, side: Side, distance: int, peak: int, step: int | None = None) -> Position:
-    rule = Trailing(Points(D(distance)), step=None if step is None else Points(D(step)))
-    exits = replace(NONE, trailing=rule)
-    return held(name, side, exits=exits, progress=Progress(peak=D(peak)))
-
-
 def quiet(channel: Channel) -> tuple[float, float]:
     return channel.floor, channel.ceil
 
@@ -197,39 +170,6 @@ def _quiet_between(book: InstrumentBook, side: Side, stop: float, beyond: float)
 
 def _mirrored(side: Side, price: float) -> float:
     return float(price if side is Side.LONG else 200 - price)
-
-
-@contextmanager
-def bounded(kibibytes: int) -> Iterator[None]:
-    """What is done inside leaves no more than this behind."""
-    tracemalloc.start()
-    try:
-        yield
-        left = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert left < kibibytes << 10, f"{left} bytes are kept"
-
-
-def check_memory() -> None:
-    """Amending, trailing and confirming for ever does not grow the book."""
-    book = InstrumentBook(GRID)
-    book.arm(held("low", stop_loss=D(1), take_profit=D(10**6)))
-    book.last.take(1000.0, 0)
-    waits = replace(NONE, confirmation=Confirmation(ticks=3))
-    with bounded(64):
-        for n in range(3000):
-            book.arm(held("a", stop_loss=D(2 + n % 50), take_profit=D(9000 + n % 70)))
-            book.arm(trailed("b", Side.LONG, 700 + n % 7, 1000 + n, n % 3 or None))
-            book.arm(held("c", Side.SHORT, exits=waits, stop_loss=D(1000)))
-            book.arm(trailed(f"d{n}", Side.LONG, 900, 1000 - n % 5))
-            book.disarm(f"d{n}")
-            for price in (1000.0, 1001.0, 999.0):
-                book.last.take(price, n)
-    with bounded(64):
-        for n in range(3000):
-            book.arm(trailed(f"e{n}", Side.SHORT, 10**4, 500 - n % 400, n % 2 or None))
-            book.disarm(f"e{n}")
 
 
 def check_far_digits() -> None:
@@ -285,72 +225,42 @@ def check_frozen() -> None:
         assert isinstance(hash(value), int)
 
 
-def work(do: Callable[[], object]) -> int:
-    """Count the steps of the interpreter that the book takes."""
-    steps = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal steps
-        if "core/book" not in frame.f_code.co_filename:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        steps += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        do()
-    finally:
-        sys.settrace(before)
-    return steps
+def check_churn() -> None:
+    """Few trailing stops of one kind that come and go for long, with peaks near and far."""
+    for seed in range(8):
+        random, pair = Random(seed), Pair(GRID)
+        side, price = random.choice(tuple(Side)), 1000
+        for n in range(300):
+            if len(pair.positions) < random.randint(1, 12):
+                step = random.choice((None, 5)) if seed % 2 else None
+                peak = price + side.sign * random.choice((0, 3, 20, 100, 250, 400))
+                distance = random.choice((300, 310, 450, 450, 600, 800))
+                pair.arm(trailed(f"{n:04}", side, distance, peak, step))
+            elif random.random() < 0.7:
+                pair.disarm(random.choice(list(pair.positions)))
+            price += random.choice((-250, -40, -3, -1, 0, 1, 3, 40, 250))
+            price = min(max(price, 500), 1500)
+            pair.give("last", D(price))
+            pair.check(list(pair.positions))
 
 
-def _crowd(size: int) -> InstrumentBook:
-    book = InstrumentBook(GRID)
-    book.last.take(10_000.0, 0)
-    for n in range(size):
-        book.arm(held(f"s{n}", stop_loss=D(5000 - n), take_profit=D(30_000 + n)))
-        book.arm(trailed(f"t{n}", Side.LONG, 2000 + n % 50, 10_000 + n))
-        book.arm(trailed(f"u{n}", Side.LONG, 2000 + n % 50, 10_000 + n, 3))
-    return book
+def check_smallest_distance() -> None:
+    """A new peak reaches the stop of the smallest distance, however often it was worked out."""
+    for side in Side:
+        pair = Pair(GRID)
+        pair.arm(trailed("low", side, 700, _to(side, 1000)))
+        pair.arm(trailed("high", side, 600, _to(side, 1500)))
+        for n in range(40):
+            pair.give("last", D(_to(side, 1001 + n)))
+            pair.arm(trailed("x", side, 900, _to(side, 990)))
+            pair.disarm("x")
+        pair.give("last", D(_to(side, 1600)))
+        pair.give("last", D(_to(side, 995)))
+        assert list(pair.positions) == ["low"]
 
 
-def check_work() -> None:
-    """What happens often costs the same among 20 positions as among 400."""
-
-    def add(book: InstrumentBook) -> None:
-        for n in range(10):
-            book.arm(held(f"x{n}", stop_loss=D(100 + n), take_profit=D(50_000 + n)))
-            book.arm(trailed(f"y{n}", Side.LONG, 3000, 9000 + n))
-
-    def amend(book: InstrumentBook) -> None:
-        for n in range(10):
-            book.arm(held(f"s{n}", stop_loss=D(4000 - n), take_profit=D(40_000 + n)))
-
-    def remove(book: InstrumentBook) -> None:
-        for n in range(10):
-            book.disarm(f"s{n}")
-            book.disarm(f"t{n}")
-
-    def rise(book: InstrumentBook) -> None:
-        for n in range(20):
-            book.last.take(11_000.0 + n, 0)
-
-    def swing(book: InstrumentBook) -> None:
-        for _ in range(20):
-            top = (book.peak("t0") or 0.0) + 1
-            for price in (top, top - 1999):  # a new peak, and almost down to the nearest stop
-                if not book.last.floor < price < book.last.ceil:
-                    assert book.last.take(price, 0) == []
-
-    few, many = _crowd(20), _crowd(400)
-    for book in (few, many):
-        rise(book)
-        swing(book)  # peaks that were passed are united, once
-    for do in (rise, swing, add, amend, remove):
-        small, large = work(lambda: do(few)), work(lambda: do(many))  # noqa: B023
-        assert large < 1.3 * small + 100, f"{do.__name__} takes {large} steps instead of {small}"
+def _to(side: Side, price: int) -> int:
+    return price if side is Side.LONG else 3000 - price
 
 
 def check_worlds() -> None:
@@ -370,6 +280,8 @@ CHECKS = (
     check_changed_confirmation,
     check_far_digits,
     check_formulas,
+    check_smallest_distance,
+    check_churn,
     check_worlds,
     check_work,
     check_memory,

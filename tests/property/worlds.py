@@ -176,6 +176,8 @@ class World:
         side = position.side
         peak = self.pair.oracle.peak(position.id)
         if peak is not None and random.random() < 0.5:
+            better = peak + side.sign * self.tick * random.choice((0, 0, 0, 1, 20))
+            peak = max(better, self.tick)
             position = replace(position, progress=replace(position.progress, peak=peak))
         for _ in range(random.randrange(3)):
             kind = random.randrange(9)
