@@ -83,7 +83,7 @@ def _try_entry(state: State, entry: Waiting) -> None:
         _check_present(state, same)
         view = state.watch(instrument)
         price = view.entry_price(_order_side(signal))
-        if price is None or instrument.id in state.blind:
+        if price is None or view.doubted or instrument.id in state.blind:
             wait_for_price(state, entry)
             return
         if same:

@@ -41,7 +41,13 @@ def _reason(position: Position, rule: Watched) -> ExitReason:
 
 
 def _activate(state: State, position: Position, hit: Hit) -> None:
-    """The trailing stop follows from here on, from the price that activated it."""
+    """The trailing stop follows from here on, from the price that activated it.
+
+    An amendment may have come between the price and its turn: it has set the stop going, or removed
+    it.
+    """
+    if position.exits.trailing is None or position.progress.peak is not None:
+        return
     progress = replace(position.progress, peak=exact(hit.price))
     position = state.put_position(replace(position, progress=progress))
     price = plain(exact(hit.price))

@@ -147,8 +147,9 @@ class Pair:
         if rule in {"STOP", "TARGET", "TRAIL"}:
             self.disarm(hit.position_id)
         elif rule == "ACTIVATION":
-            peak = Decimal(repr(hit.price))
-            self.arm(replace(position, progress=replace(progress, peak=peak)))
+            if progress.peak is None:  # else an amendment has set it going since
+                peak = Decimal(repr(hit.price))
+                self.arm(replace(position, progress=replace(progress, peak=peak)))
         elif rule == "BREAK_EVEN":
             self.arm(at_break_even(position))
         else:

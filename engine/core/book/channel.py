@@ -130,7 +130,7 @@ class Channel:
     def refresh(self) -> None:
         """Compute which prices are quiet; what was removed may still count until the next look."""
         falls, rises = self.falls, self.rises
-        confirming = falls.confirming or rises.confirming
+        confirming = falls.confirming.waits or rises.confirming.waits
         if self.price is None or self.due is not None or confirming:
             self.floor, self.ceil = inf, -inf
         else:

@@ -47,7 +47,7 @@ class Group:
         self.cohort = cohort
         self._buckets: dict[float, list[int]] = {}
         self._distances: list[float] = []
-        self._dead: dict[float, int] = {}
+        self._dead: dict[float, int] | None = None
 
     def add(self, code: int, distance: float) -> None:
         bucket = self._buckets.get(distance)
@@ -62,11 +62,12 @@ class Group:
         bucket = self._buckets.get(distance)
         if bucket is None:
             return  # it was taken
-        dead = self._dead.get(distance, 0) + 1
+        counts = self._dead = self._dead or {}
+        dead = counts.get(distance, 0) + 1
         if 2 * dead <= len(bucket):
-            self._dead[distance] = dead
+            counts[distance] = dead
             return
-        self._dead.pop(distance, None)
+        counts.pop(distance, None)
         kept = {code for code in bucket if live.get(code) == (distance, self)}
         if kept:
             bucket[:] = sorted(kept)
@@ -83,7 +84,8 @@ class Group:
     def take(self) -> list[int]:
         """Remove the bucket of the smallest distance and return its codes, a heap."""
         distance = heappop(self._distances)
-        self._dead.pop(distance, None)
+        if self._dead:
+            self._dead.pop(distance, None)
         return self._buckets.pop(distance)
 
 

@@ -31,12 +31,15 @@ class Confirming:
     """Waits in the orders in which they end: by the price, by the count and by the time.
 
     A price costs O(log n) for each wait that it ends, and a few comparisons for all others.
+
+    Attributes:
+        waits: by code.
     """
 
-    __slots__ = ("_by_key", "_by_tick", "_by_time", "_confirmed", "_numbers", "_waits")
+    __slots__ = ("_by_key", "_by_tick", "_by_time", "_confirmed", "_numbers", "waits")
 
     def __init__(self) -> None:
-        self._waits: dict[int, _Wait] = {}
+        self.waits: dict[int, _Wait] = {}
         self._by_key: list[tuple[float, int, int]] = []
         self._by_tick: list[tuple[int, int, int]] = []
         self._by_time: list[tuple[int, int, int]] = []
@@ -44,26 +47,26 @@ class Confirming:
         self._numbers = count()
 
     def __len__(self) -> int:
-        return len(self._waits)
+        return len(self.waits)
 
     def get(self, code: int) -> Reached | None:
         """Return a rule that waits."""
-        wait = self._waits.get(code)
+        wait = self.waits.get(code)
         return None if wait is None else wait.reached
 
     def begin(self, reached: Reached, asked: Confirmation, tick: int, now_ns: int) -> None:
         """Let a rule wait; ``tick`` is the number of the price that reached it, which counts."""
         code, number = reached.code, next(self._numbers)
         due_tick = tick + max(asked.ticks, 1) - 1
-        self._waits[code] = _Wait(number, reached, due_tick, now_ns + asked.ms * NS_PER_MS)
+        self.waits[code] = _Wait(number, reached, due_tick, now_ns + asked.ms * NS_PER_MS)
         heappush(self._by_key, (-reached.key, code, number))
         heappush(self._by_tick, (due_tick, code, number))
 
     def discard(self, code: int) -> bool:
         """End a wait; tells whether there was one."""
-        if self._waits.pop(code, None) is None:
+        if self.waits.pop(code, None) is None:
             return False
-        if not self._waits:
+        if not self.waits:
             for heap in (self._by_key, self._by_tick, self._by_time):
                 heap.clear()
         return True
@@ -92,7 +95,7 @@ class Confirming:
 
     def _current(self, entry: tuple[float, int, int]) -> _Wait | None:
         """Return the wait that an entry of an order stands for, None when it has ended."""
-        wait = self._waits.get(entry[1])
+        wait = self.waits.get(entry[1])
         return wait if wait is not None and wait.number == entry[2] else None
 
     def first(self) -> Reached | None:

@@ -4,8 +4,9 @@ from math import inf
 
 from engine.core.book.cohorts import Trail
 from engine.core.book.confirming import Confirming, Reached
+from engine.core.book.family import Family
 from engine.core.book.thresholds import Thresholds
-from engine.core.book.trails import Family, Following, Stepping
+from engine.core.book.trails import Following, Stepping
 from engine.model.exits import Percent, Points, Side
 from engine.model.instrument import Instrument
 
@@ -56,7 +57,7 @@ class Direction:
         """Arm a fixed threshold; one that is there or being confirmed at this key is left alone."""
         if self.fixed.key(code) == key:
             return
-        if self.confirming:
+        if self.confirming.waits:
             waiting = self.confirming.get(code)
             if waiting is not None and waiting.key == key:
                 return

@@ -13,14 +13,26 @@ CONFIRMED = frozenset({Watched.STOP, Watched.TRAIL})
 
 
 class _Armed:
-    """A position in the book."""
+    """A position in the book.
 
-    __slots__ = ("age", "channel", "codes")
+    Attributes:
+        waits_for: the channel that was busy with a price when the position was to be armed last.
+    """
+
+    __slots__ = ("age", "channel", "codes", "waits_for")
 
     def __init__(self, age: int) -> None:
         self.age = age
         self.channel: Channel | None = None
         self.codes: tuple[int, ...] = ()
+        self.waits_for: Channel | None = None
+
+    def put_off(self, channel: Channel, position: Position) -> None:
+        """Have the position armed when a busy channel is done."""
+        if self.waits_for is not None:
+            self.waits_for.forget(position.id)
+        self.waits_for = channel
+        channel.put_off(position)
 
 
 class InstrumentBook:
@@ -67,38 +79,43 @@ class InstrumentBook:
             armed = self._armed[position.id] = _Armed(self._ages)
             self._ids[self._ages] = position.id
         channel = self.channel(position.trigger, position.side)
-        for busy in (channel, armed.channel):
-            if busy is not None and busy.due is not None:
-                busy.put_off(position)
-                return
         if armed.channel is not channel:
+            if armed.channel is not None and armed.channel.due is not None:
+                armed.put_off(armed.channel, position)
+                return
             _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
+        if channel.due is not None:
+            armed.put_off(channel, position)
+            return
+        self._set(armed, channel, position)
+        channel.refresh()
+
+    def _set(self, armed: _Armed, channel: Channel, position: Position) -> None:
         asked = position.exits.confirmation
         asked = asked if asked.is_on else UNCONFIRMED
         codes = []
         for rule, rung, level, rises in fixed_rules(position):
             code = code_of(armed.age, rule, rung)
             codes.append(code)
-            wanted = asked if rule in CONFIRMED else UNCONFIRMED
+            wanted = UNCONFIRMED if asked is UNCONFIRMED or rule not in CONFIRMED else asked
             channel.set_fixed(code, float(level), wanted, rises=rises)
         trail = trailing_rule(position)
         if trail is not None:
             code = code_of(armed.age, Watched.TRAIL)
             codes.append(code)
             channel.set_trail(code, trail, asked, rises=position.side is Side.SHORT)
-        if armed.codes:
-            _drop(channel, set(armed.codes).difference(codes))
-        armed.codes = tuple(codes)
-        channel.refresh()
+        if armed.codes != (now := tuple(codes)):
+            _drop(channel, set(armed.codes).difference(now))
+            armed.codes = now
 
     def disarm(self, position_id: str) -> None:
         """Take a position's rules out of the book."""
         armed = self._armed.pop(position_id, None)
         if armed is not None:
             del self._ids[armed.age]
-            for channel in self.channels:
-                channel.forget(position_id)
+            if armed.waits_for is not None:
+                armed.waits_for.forget(position_id)
             _drop(armed.channel, armed.codes)
 
     def peak(self, position_id: str) -> float | None:

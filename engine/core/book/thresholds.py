@@ -4,7 +4,7 @@ from heapq import heappop, heappush
 from math import inf
 
 SLACK = 16
-MOVED = 4
+MOVED = 2
 """Entries moved at each change while the heap is made anew: enough to end before it is large again,
 and few enough that no price ever waits for it."""
 
@@ -40,16 +40,19 @@ class Thresholds:
 
     def add(self, code: int, key: float) -> None:
         """Add a rule, or move it."""
-        self._keys[code] = key
+        keys = self._keys
+        keys[code] = key
         heappush(self._fresh, (key, code))
         self.nearest = min(self.nearest, key)
-        self._renew()
+        if self._old or len(self._fresh) > 2 * len(keys) + SLACK:
+            self._renew()
 
     def discard(self, code: int) -> bool:
         """Remove a rule; tells whether it was there."""
         if self._keys.pop(code, None) is None:
             return False
-        self._renew()
+        if self._old or len(self._fresh) > 2 * len(self._keys) + SLACK:
+            self._renew()
         return True
 
     def first(self, way: float) -> Entry | None:
@@ -80,12 +83,11 @@ class Thresholds:
         return None
 
     def _renew(self) -> None:
-        """Go on with making the heap anew, or begin it when most of it is removed."""
+        """Begin to make the heap anew, most of which is removed, or go on with it."""
+        if not self._old:
+            self._old, self._fresh = self._fresh, self._old
         old, keys = self._old, self._keys
-        if old:
-            for _ in range(min(MOVED, len(old))):
-                entry = old.pop()
-                if keys.get(entry[1]) == entry[0]:
-                    heappush(self._fresh, entry)
-        elif len(self._fresh) > 2 * len(keys) + SLACK:
-            self._old, self._fresh = self._fresh, old
+        for _ in range(min(MOVED, len(old))):
+            entry = old.pop()
+            if keys.get(entry[1]) == entry[0]:
+                heappush(self._fresh, entry)
