@@ -47,15 +47,16 @@ def add(rig: Rig, price: str, action: str = "buy", instrument: Instrument = BTC_
 
 
 @pytest.mark.parametrize(
-    ("action", "price", "average", "target", "stop"),
-    [("buy", "96", "98", "107.8", "93.1"), ("sell", "104", "102", "91.8", "107.1")],
+    ("action", "instrument", "price", "average", "target", "stop"),
+    [
+        ("buy", BTC_PERP, "96", "98", "107.8", "93.1"),
+        ("buy", BTC_SPOT, "96", "98", "107.8", "93.1"),
+        ("sell", BTC_PERP, "104", "102", "91.8", "107.1"),
+    ],
 )
-@pytest.mark.parametrize("instrument", [BTC_PERP, BTC_SPOT], ids=["linear", "spot"])
 def test_percent_limits_follow_the_average(
-    action: str, price: str, average: str, target: str, stop: str, instrument: Instrument
+    action: str, instrument: Instrument, price: str, average: str, target: str, stop: str
 ) -> None:
-    if instrument is BTC_SPOT and action == "sell":
-        pytest.skip("spot cannot be sold short")
     rig, position = opened(action, instrument)
     signal = add(rig, price, action, instrument)
     grown = rig.position(position)

@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from engine.core.ladder import rungs_closed_by
 from engine.model.exits import ExitReason, Percent
 from engine.model.order import OrderStatus
 from engine.model.position import PositionStatus
@@ -151,6 +153,12 @@ def test_a_part_larger_than_the_rungs_is_the_owners() -> None:
     rig.found(exit_id(0), OrderStatus.FILLED, rig.fill_of(part, "102"), qty=D("0.6"))
     assert rig.order(exit_id(0)).reason is ExitReason.MANUAL
     assert rig.position(KEY).progress.rungs_done == 0
+
+
+def test_an_entry_that_fees_took_whole_has_no_rungs_to_find() -> None:
+    old, position = opened("2:0.5")
+    nothing = replace(position, base_fees=position.qty)
+    assert rungs_closed_by(old.guardian._state, nothing, D("0.5"), None) is None
 
 
 def test_a_refused_rung_that_was_sent_again_and_never_journalled_is_not_closed_twice() -> None:
