@@ -241,10 +241,15 @@ class Family:
                 self._trim(0)
 
     def _trim(self, cohorts: int) -> None:
-        """Forget keys that cohorts had before, once they are many."""
-        if len(self._keys) > 4 * (cohorts + SLACK):
-            self._keys = [entry for entry in self._keys if is_current(entry)]
-            heapify(self._keys)
+        """Forget keys that cohorts had before or that are empty, once they are many."""
+        if len(self._keys) <= 4 * (cohorts + SLACK):
+            return
+        current = [entry for entry in self._keys if is_current(entry)]
+        for _, _, cohort in current:
+            if cohort.nearest() is None:
+                cohort.key = inf
+        self._keys = [entry for entry in current if is_current(entry)]
+        heapify(self._keys)
 
     def _count(self) -> int:
         """Return how many cohorts there are."""
