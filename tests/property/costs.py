@@ -1,5 +1,6 @@
 """What the book must not cost: memory that grows for ever, work that grows with its size."""
 
+import gc
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -92,6 +93,7 @@ def bounded(kibibytes: int) -> Iterator[None]:
     tracemalloc.start()
     try:
         yield
+        gc.collect()
         left = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
