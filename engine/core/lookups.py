@@ -10,6 +10,7 @@ from engine.core.recovery import discover, note_absent, note_answered
 from engine.core.resend import resend_or_drop
 from engine.core.state import State
 from engine.model.events import OrderLookedUp
+from engine.model.exits import ExitReason
 from engine.model.ids import Purpose, parse_client_order_id
 from engine.model.order import TRANSITIONS, Order, OrderStatus
 from engine.model.position import Position
@@ -43,6 +44,8 @@ def _take_unknown(state: State, position: Position, generation: int, event: Orde
     if resolving is None or possible is None:
         return
     if event.found and key not in resolving.known:
+        if any(order.reason is ExitReason.LADDER for order in resolving.asked.values()):
+            return  # asked for again: it may be the rest of a rung that is not accounted for yet
         qty = event.qty if event.qty is not None and event.qty > position.qty else None
         if _is_contradicted(state, possible, qty, event):
             return

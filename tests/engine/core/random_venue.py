@@ -256,5 +256,7 @@ def check_dust(venue: Venue) -> None:
                 for fill in venue.fills[order_key]:
                     held += sign * fill.qty
                     held -= fill.fee if fill.fee_asset == "BTC" else ZERO
-        assert venue.rig.position(key).dust == held
-        assert held < instrument.qty_step or held * venue.price < instrument.min_notional
+        closed = venue.rig.position(key)
+        assert closed.dust == held
+        price = closed.current_price or venue.price  # the one it was closed at
+        assert held < instrument.qty_step or held * price < instrument.min_notional

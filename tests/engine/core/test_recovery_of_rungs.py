@@ -161,6 +161,25 @@ def test_an_entry_that_fees_took_whole_has_no_rungs_to_find() -> None:
     assert rungs_closed_by(old.guardian._state, nothing, D("0.5"), None) is None
 
 
+def test_the_rest_of_a_rung_that_was_sent_and_never_journalled_is_not_closed_twice() -> None:
+    old, _ = opened("2:0.5")
+    old.trade(102.0)
+    first = old.exits()[0]
+    fill = old.fill_of(first, "102", "0.2")
+    rig = restart(old)  # the fill, the end of the order and the next one were lost
+    rest = possible(rig, 1, "0.3")
+    rig.found(rest, OrderStatus.ACKNOWLEDGED, qty=D("0.3"))
+    assert rig.last == ()
+    rig.found(first, OrderStatus.CANCELLED, fill, qty=D("0.5"))
+    rig.wait(1.1)
+    assert exit_id(1) in rig.asked()
+    rig.found(rest, OrderStatus.ACKNOWLEDGED, qty=D("0.3"))
+    answer_absent(rig, 2, 3, 4, 5)
+    assert (rig.exits(), rig.order(exit_id(1)).reason) == ([], ExitReason.LADDER)
+    rig.filled(rest, "102")
+    assert (rig.exits(), rig.position(KEY).qty_open) == ([], D("0.5"))
+
+
 def test_a_refused_rung_that_was_sent_again_and_never_journalled_is_not_closed_twice() -> None:
     old, _ = opened("2:0.5", "4:0.25")
     old.trade(102.0)
