@@ -373,3 +373,19 @@ def test_a_rung_reached_by_a_price_whose_closes_are_due_is_not_one_of_a_new_ladd
     rig.go_on()
     assert len(rig.exits()) == 39
     assert rig.position(last).progress == before.progress
+
+
+def test_an_activation_whose_turn_is_yet_to_come_does_not_start_what_was_taken_away() -> None:
+    rig = Rig(max_open_positions=100)
+    rig.balance("USDT", "1000000")
+    fields = {"trailing": Points(D(2)), "trailing_activation": Percent(D(3))}
+    positions = [rig.open(strategy=str(number), **fields) for number in range(40)]
+    rig.trade(104.0)
+    assert rig.logged(rig.last).count("position.trailing_activated") < 40
+    rig.amend(positions[-1], trailing=NONE)
+    rig.amend(positions[-2], trailing_activation=NONE)
+    rig.go_on()
+    rig.go_on()
+    assert rig.logged().count("position.trailing_activated") == 38
+    assert rig.position(positions[-1]).progress.peak is None
+    assert rig.position(positions[-2]).progress.peak == D(104)
