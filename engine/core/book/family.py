@@ -238,12 +238,15 @@ class Family:
             if self._emptied > self._count() // 2 + SLACK:
                 self._emptied = 0
                 self._forget_empty()
-                self._trim(0)
+                self._trim()
 
-    def _trim(self, cohorts: int) -> None:
-        """Forget keys that cohorts had before or that are empty, once they are many."""
-        if len(self._keys) <= 4 * (cohorts + SLACK):
-            return
+    def _trim_many(self) -> None:
+        """Forget old keys once they are many."""
+        if len(self._keys) > 4 * (self._count() + SLACK):
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forget the keys that cohorts had before, and those of empty ones."""
         current = [entry for entry in self._keys if is_current(entry)]
         for _, _, cohort in current:
             if cohort.nearest() is None:

@@ -85,7 +85,7 @@ class Following(Family):
             self._stack[first:] = [merged]
             self._bests[first:] = [low]
             self._register(merged)
-        self._trim(len(self._stack))
+        self._trim_many()
         self._look()
         self.watch = self._bests[-1] if self._bests else -inf
 
@@ -129,7 +129,7 @@ class Stepping(Family):
             cohort.move(way)
             self._place(cohort)
             self._register(cohort)
-        self._trim(len(self._by_peak))
+        self._trim_many()
         self._watch()
 
     def _place(self, cohort: Cohort) -> None:
