@@ -169,6 +169,7 @@ def _check_set(state: State, signal: Signal, exits: Exits, price: Decimal) -> No
         at_ns=state.at_ns,
         entry_price=price,
         price=price,
+        fee_rate=_fee_rate(state.config, signal.instrument),
     )
     problems = [*orphans(exits, signal.exits), *exit_problems(exits, now)]
     if problems:

@@ -1,5 +1,6 @@
 """Exit rules of an open position changed by its owner: checked as a set, then armed."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ def amendment_problems(state: State, event: ExitsAmended) -> list[ExitProblem]:
     if position is None:
         return []
     exits = _exits_after(position, event.changes)
-    trigger = event.changes.trigger or position.trigger
+    venue, trigger = position.instrument.id.venue, event.changes.trigger or position.trigger
     channel = state.markets[position.instrument.id].book.channel(trigger, position.side)
     now = Situation(
         side=position.side,
@@ -32,12 +33,27 @@ def amendment_problems(state: State, event: ExitsAmended) -> list[ExitProblem]:
         entry_price=average_entry(position),
         price=None if channel.price is None else exact(channel.price),
         rungs_done=_progress_after(state, position, event.changes).rungs_done,
+        fee_rate=state.config.fee_rates[venue, position.instrument.id.market],
     )
     found = [*orphans(exits, event.changes), *exit_problems(exits, now)]
+    found += _over_already(position, event.changes, exits, now)
     if position.progress.at_break_even and event.changes.stop_loss is None:
         # The stop that was asked for is not the one that holds.
         found = [problem for problem in found if not problem.field.startswith("stop_loss")]
     return found
+
+
+def _over_already(
+    position: Position, changes: ExitChanges, exits: Exits, now: Situation
+) -> Iterator[ExitProblem]:
+    """What the amendment asks for and has come and gone."""
+    held_until = replace(exits.time, close_at_ns=None).deadline_ns(position.entry_time_ns)
+    if changes.max_hold_ns and held_until is not None and held_until <= now.at_ns:
+        yield ExitProblem("max_hold_seconds", "it was held that long; give more, or close it")
+    rung = changes.break_even_after_rung or 0
+    if 0 < rung <= now.rungs_done:
+        remedy = f"rung {rung} was reached already; name a later one, or give stop_loss"
+        yield ExitProblem("break_even_after_rung", remedy)
 
 
 def on_exits_amended(state: State, event: ExitsAmended) -> None:

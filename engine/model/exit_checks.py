@@ -16,7 +16,7 @@ from engine.model.instrument import InstrumentId, Market
 from engine.model.money import HUNDRED, ONE, ZERO, plain
 from engine.model.rules.break_even import BreakEven
 from engine.model.rules.confirmation import MAX_CONFIRM_MS, MAX_CONFIRM_TICKS
-from engine.model.rules.ladder import MAX_RUNGS, closes_all
+from engine.model.rules.ladder import MAX_RUNGS, Ladder, closes_all
 from engine.model.rules.trailing import length
 from engine.model.ticks import PriceSource
 
@@ -39,6 +39,7 @@ class Situation(Struct, frozen=True):
         price: the price of the position's source now; None where it is not known.
         at_ns: UTC, nanoseconds since the epoch.
         rungs_done: rungs of the ladder that were reached already.
+        fee_rate: taker fee as a fraction; None where it is not known.
     """
 
     side: Side
@@ -48,6 +49,7 @@ class Situation(Struct, frozen=True):
     entry_price: Decimal | None = None
     price: Decimal | None = None
     rungs_done: int = 0
+    fee_rate: Decimal | None = None
 
 
 def exit_problems(exits: Exits, now: Situation) -> list[ExitProblem]:
@@ -98,10 +100,11 @@ def _named(base: str, limit: Limit | Distance) -> str:
 
 def _shape(exits: Exits, now: Situation) -> Iterator[ExitProblem]:
     """What no price can reach."""
-    falls = exits.stop_loss if now.side is Side.LONG else exits.take_profit
-    name = "stop_loss_percent" if now.side is Side.LONG else "take_profit_percent"
-    if isinstance(falls, Percent) and falls.value >= HUNDRED:
-        yield ExitProblem(name, "a price cannot fall by 100 % or more; give less")
+    for base, limit in _falling(exits, now.side):
+        if isinstance(limit, Percent) and limit.value >= HUNDRED:
+            yield ExitProblem(
+                _named(base, limit), "a price cannot fall by 100 % or more; give less"
+            )
     trailing = exits.trailing
     if trailing is None:
         return
@@ -115,6 +118,18 @@ def _shape(exits: Exits, now: Situation) -> Iterator[ExitProblem]:
         elif now.price is not None and length(distance, now.price) >= now.price:
             remedy = f"it must be less than the price, now {plain(now.price)}"
             yield ExitProblem(base, remedy)
+
+
+def _falling(exits: Exits, side: Side) -> Iterator[tuple[str, Limit]]:
+    """The limits that a falling price reaches."""
+    if side is Side.LONG:
+        yield "stop_loss", exits.stop_loss
+        return
+    yield "take_profit", exits.take_profit
+    if exits.trailing is not None:
+        yield "trailing_activation", exits.trailing.activation
+    if exits.break_even is not None:
+        yield "break_even", exits.break_even.trigger
 
 
 def _order(exits: Exits, now: Situation) -> Iterator[ExitProblem]:
@@ -171,9 +186,12 @@ def _break_even(exits: Exits, now: Situation) -> Iterator[ExitProblem]:
     name = _named("break_even", rule.trigger)
     if _beyond(rule.trigger, exits.take_profit, now):
         yield ExitProblem(name, "it lies at or beyond the take-profit, which closes first")
-    if _offset_too_large(rule, now):
-        remedy = "the stop would move beyond the price that moves it; give less"
-        yield ExitProblem("break_even_offset_percent", remedy)
+    if _offset_too_large(rule, exits.ladder, now):
+        yield ExitProblem(
+            "break_even_offset_percent",
+            "the stop would move beyond the price that moves it; give less, or a later trigger"
+            " (without an offset the fees of both ways are covered)",
+        )
     if rule.after_rung > len(exits.ladder):
         remedy = f"the ladder has {len(exits.ladder)} rungs; give one of them"
         yield ExitProblem("break_even_after_rung", remedy)
@@ -183,10 +201,16 @@ def _break_even(exits: Exits, now: Situation) -> Iterator[ExitProblem]:
         yield ExitProblem("break_even_after_rung", "count rungs from 1; 0 is none")
 
 
-def _offset_too_large(rule: BreakEven, now: Situation) -> bool:
-    return rule.offset_percent is not None and _beyond(
-        Percent(rule.offset_percent), rule.trigger, now
-    )
+def _offset_too_large(rule: BreakEven, ladder: Ladder, now: Situation) -> bool:
+    """Tell whether the stop would move beyond a price that moves it, and close at once."""
+    offset = rule.offset_percent
+    if offset is None and now.fee_rate is not None:
+        offset = HUNDRED * ((ONE + now.fee_rate) / (ONE - now.fee_rate) - ONE)
+    if offset is None:
+        return False
+    moved_by: list[Limit] = [rule.trigger]
+    moved_by += [rung.at for rung in ladder[max(rule.after_rung - 1, 0) : rule.after_rung]]
+    return any(_beyond(Percent(offset), at, now) for at in moved_by)
 
 
 def _reached(exits: Exits, now: Situation) -> Iterator[ExitProblem]:

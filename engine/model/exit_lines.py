@@ -12,7 +12,6 @@ from engine.model.position import Position, PositionStatus
 from engine.model.rules.ladder import rung_price
 from engine.model.rules.trailing import trailing_stop
 
-
 GUARDED = (PositionStatus.OPENING, PositionStatus.OPEN)
 
 

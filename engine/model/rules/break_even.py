@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from engine.model.exits import Disarmed, Limit, Side
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, Market
 from engine.model.money import HUNDRED, ONE
 
 
@@ -34,10 +34,13 @@ def break_even_stop(
     """Return where the stop moves to, on the tick that triggers no later than the exact price.
 
     With a fee of ``fee_rate`` (a fraction of notional) on both ways a long nets zero at
-    entry x (1 + rate) / (1 - rate), a short at entry x (1 - rate) / (1 + rate).
+    entry x (1 + rate) / (1 - rate), a short at entry x (1 - rate) / (1 + rate). On spot the fee of
+    the entry may be kept back from what is bought, so that less is sold: entry / (1 - rate)^2.
     """
     if offset_percent is not None:
         exact_price = entry_price * (HUNDRED + side.sign * offset_percent) / HUNDRED
+    elif instrument.id.market is Market.SPOT:
+        exact_price = entry_price / (ONE - fee_rate) ** 2
     else:
         signed = side.sign * fee_rate
         exact_price = entry_price * (ONE + signed) / (ONE - signed)

@@ -205,3 +205,25 @@ def test_details_of_a_missing_rule_are_told() -> None:
     assert orphans(whole, changes) == []
     nothing = ExitChanges(trailing_activation=NONE, trailing_step=NONE, break_even_offset=NONE)
     assert orphans(exits(), nothing) == []
+
+
+def test_what_a_short_can_never_reach_is_refused_for_every_rule() -> None:
+    far = percent("100")
+    assert fields(exits(trailing=Trailing(percent("1"), far)), SHORT) == [
+        "trailing_activation_percent"
+    ]
+    assert fields(exits(break_even=BreakEven(far)), SHORT) == ["break_even_percent"]
+
+
+def test_a_break_even_stop_beyond_the_rung_that_moves_it_is_refused() -> None:
+    rule = BreakEven(offset_percent=D(3), after_rung=1)
+    wrong = exits(break_even=rule, ladder=rungs("2:0.5"))
+    assert fields(wrong) == ["break_even_offset_percent"]
+
+
+def test_a_break_even_trigger_within_the_fees_is_refused_where_they_are_known() -> None:
+    near = exits(break_even=BreakEven(percent("0.1")))
+    assert fields(near) == []
+    assert fields(near, fee_rate=D("0.00055")) == ["break_even_offset_percent"]
+    enough = exits(break_even=BreakEven(percent("0.2")))
+    assert fields(enough, fee_rate=D("0.00055")) == []

@@ -1,10 +1,11 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model.exits import Side
 from engine.model.rules.break_even import break_even_stop
-from tests.engine.core.rig import BTC_PERP
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT
 
 D = Decimal
 
@@ -37,3 +38,12 @@ def test_without_an_offset_nothing_is_lost_after_the_fees_of_both_ways(
     # A tick nearer to the entry would lose, or is the entry itself.
     nearer = stop - side.sign * BTC_PERP.tick_size
     assert side.sign * (nearer - price) - fee * (nearer + price) < 0
+
+
+@pytest.mark.parametrize("rate", ["0", "0.001", "0.01"])
+def test_on_spot_it_covers_a_fee_that_was_kept_back_from_what_was_bought(rate: str) -> None:
+    fine = replace(BTC_SPOT, tick_size=D("0.0000001"))
+    price, fee = D(100), D(rate)
+    stop = break_even_stop(Side.LONG, price, None, fee, fine)
+    sold_for = (1 - fee) * stop * (1 - fee)  # of one unit ordered, (1 - fee) was received
+    assert sold_for >= price
