@@ -5,6 +5,7 @@ stand still, so a price is compared with the nearest of all. Exact thresholds ar
 decimals, only for what a price comes near to.
 """
 
+from abc import ABC, abstractmethod
 from decimal import Decimal
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
@@ -20,7 +21,7 @@ ROUNDING = 1e-14
 """More than doubles lose in a product and a sum, relative to their size."""
 
 
-class Family:
+class Family(ABC):
     """What both kinds of trailing stops have in common. Sides differ only by ``sign``.
 
     Attributes:
@@ -65,9 +66,6 @@ class Family:
         self.nearest = inf
         self.watch = -inf
 
-    def __len__(self) -> int:
-        return len(self._live)
-
     def add(self, code: int, distance: Distance, best: float, step: Distance | None) -> None:
         """Add a rule with its peak, as a way."""
         value = self._known(distance)
@@ -83,16 +81,12 @@ class Family:
             self._distances[value] = distance
         return value
 
-    def discard(self, code: int) -> bool:
-        """Remove a rule; tells whether it was there."""
-        entry = self._live.pop(code, None)
-        if entry is None:
-            return False
-        value, group = entry
+    def discard(self, code: int) -> None:
+        """Remove a rule that is there."""
+        value, group = self._live.pop(code)
         group.lose(value, self._live)
         found(group.cohort).is_exact = False
         self._note_empty(group)
-        return True
 
     def trail(self, code: int) -> Trail:
         """Return a rule that is there, its peak as a way."""
@@ -100,9 +94,9 @@ class Family:
         cohort = found(group.cohort)
         return Trail(self._distances[value], cohort.step, self._best(cohort))
 
+    @abstractmethod
     def move(self, way: float) -> None:
         """Take a price that has gone as far as ``watch``."""
-        raise NotImplementedError
 
     def first(self, way: float) -> tuple[float, int] | None:
         """Return the reached (key, code) that comes first, None when none is reached."""
@@ -123,13 +117,15 @@ class Family:
 
     # For the kinds
 
+    @abstractmethod
     def _cohort(self, best: float, step: Distance | None) -> Cohort:
         """Return the cohort of a peak, a new one if there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _best(self, cohort: Cohort) -> float:
-        raise NotImplementedError
+        """Return the peak that a cohort has come to, as a way."""
 
+    @abstractmethod
     def _settle(self) -> None:
         """Give every cohort the peak it has come to."""
 
@@ -254,12 +250,13 @@ class Family:
         self._keys = [entry for entry in current if is_current(entry)]
         heapify(self._keys)
 
+    @abstractmethod
     def _count(self) -> int:
         """Return how many cohorts there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _forget_empty(self) -> None:
-        raise NotImplementedError
+        """Forget the cohorts that are empty."""
 
 
 def is_current(entry: tuple[float, int, Cohort]) -> bool:

@@ -31,9 +31,6 @@ class Thresholds:
         self._keys: dict[int, float] = {}
         self.nearest = inf
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def key(self, code: int) -> float | None:
         """Return the key of a rule that is there."""
         return self._keys.get(code)

@@ -135,11 +135,13 @@ class Stepping(Family):
     def _place(self, cohort: Cohort) -> None:
         """Know a cohort by its peak, and when it moves next."""
         self._by_peak[cohort.best, cohort.step] = cohort
-        if cohort.step is not None:
-            peak = self._sign * cohort.exact_best
-            price = step_price(self._side, peak, cohort.step, self._instrument)
-            cohort.move_at = float(self._sign * price)
-            heappush(self._moves, (-cohort.move_at, next(self._serial), cohort))
+        peak, step = self._sign * cohort.exact_best, cohort.step
+        price = step_price(self._side, peak, step, self._instrument) if step else peak
+        cohort.move_at = float(self._sign * price)
+        heappush(self._moves, (-cohort.move_at, next(self._serial), cohort))
+
+    def _settle(self) -> None:
+        """Nothing is noted: cohorts are moved at once."""
 
     def _watch(self) -> None:
         self.watch = -self._moves[0][0] if self._moves else -inf

@@ -389,18 +389,3 @@ def test_an_activation_whose_turn_is_yet_to_come_does_not_start_what_was_taken_a
     assert rig.logged().count("position.trailing_activated") == 38
     assert rig.position(positions[-1]).progress.peak is None
     assert rig.position(positions[-2]).progress.peak == D(104)
-
-
-def test_a_time_that_is_over_already_is_refused_not_closed_by() -> None:
-    rig, position = opened()
-    rig.wait(100)
-    assert problems(rig, position, max_hold_ns=60 * SECOND) == ["max_hold_seconds"]
-    assert problems(rig, position, max_hold_ns=101 * SECOND) == []
-
-
-def test_a_rung_that_was_reached_does_not_move_the_stop_later() -> None:
-    rig, position = opened(take_profit=NONE, ladder=rungs("5:0.3", "9:0.3"))
-    rig.trade(105.0)
-    rig.filled(rig.exits()[-1], "105")
-    assert problems(rig, position, break_even_after_rung=1) == ["break_even_after_rung"]
-    assert problems(rig, position, break_even_after_rung=2) == []
