@@ -174,9 +174,6 @@ class Cohort:
             other.into = self
             other.groups.clear()
 
-    def __len__(self) -> int:
-        return len(self.groups)
-
 
 def found(cohort: Cohort) -> Cohort:
     """Return the cohort in which ``cohort`` has ended, itself if nothing took it in."""
@@ -192,7 +189,8 @@ def found(cohort: Cohort) -> Cohort:
 
 def united(cohorts: list[Cohort]) -> Cohort:
     """Unite cohorts in the one with the most groups, and return that."""
-    largest = max(cohorts, key=len)
+    sizes = [len(cohort.groups) for cohort in cohorts]
+    largest = cohorts[sizes.index(max(sizes))]
     if len(cohorts) > 1:
         largest.absorb([cohort for cohort in cohorts if cohort is not largest])
     return largest

@@ -31,7 +31,6 @@ class Family(ABC):
 
     __slots__ = (
         "_distances",
-        "_emptied",
         "_front",
         "_front_key",
         "_instrument",
@@ -62,7 +61,6 @@ class Family(ABC):
         self._front: list[tuple[int, int, float, list[int], Group]] = []
         self._front_key = inf
         self._serial = count()
-        self._emptied = 0
         self.nearest = inf
         self.watch = -inf
 
@@ -86,7 +84,7 @@ class Family(ABC):
         value, group = self._live.pop(code)
         group.lose(value, self._live)
         found(group.cohort).is_exact = False
-        self._note_empty(group)
+        self._forget_if_empty(group)
 
     def trail(self, code: int) -> Trail:
         """Return a rule that is there, its peak as a way."""
@@ -176,7 +174,7 @@ class Family(ABC):
             group = cohort.group
             bucket = group.take()
             heappush(self._front, (bucket[0], next(self._serial), value, bucket, group))
-            self._note_empty(group)
+            self._forget_if_empty(group)
             value = cohort.nearest()
         cohort.key = inf
 
@@ -227,36 +225,27 @@ class Family(ABC):
             heappush(self._keys, (key, next(self._serial), cohort))
             self.nearest = min(self.nearest, key)
 
-    def _note_empty(self, group: Group) -> None:
-        """Count a group that has become empty; when most are, forget their cohorts."""
-        if group.nearest() is None:
-            self._emptied += 1
-            if self._emptied > self._count() // 2 + SLACK:
-                self._emptied = 0
-                self._forget_empty()
-                self._trim()
-
-    def _trim_many(self) -> None:
-        """Forget old keys once they are many."""
-        if len(self._keys) > 4 * (self._count() + SLACK):
+    def _forget_if_empty(self, group: Group) -> None:
+        """Forget a group's cohort when nothing is left in it."""
+        cohort = found(group.cohort)
+        if cohort.nearest() is None:
+            cohort.key = inf
+            self._forget(cohort)
             self._trim()
 
     def _trim(self) -> None:
-        """Forget the keys that cohorts had before, and those of empty ones."""
-        current = [entry for entry in self._keys if is_current(entry)]
-        for _, _, cohort in current:
-            if cohort.nearest() is None:
-                cohort.key = inf
-        self._keys = [entry for entry in current if is_current(entry)]
-        heapify(self._keys)
+        """Drop keys that cohorts had before, once they are many."""
+        if len(self._keys) > 4 * (self._count() + SLACK):
+            self._keys = [e for e in self._keys if e[2].key == e[0] and e[2].into is None]
+            heapify(self._keys)
 
     @abstractmethod
     def _count(self) -> int:
         """Return how many cohorts there are."""
 
     @abstractmethod
-    def _forget_empty(self) -> None:
-        """Forget the cohorts that are empty."""
+    def _forget(self, cohort: Cohort) -> None:
+        """Forget a cohort that is empty, unless that was done."""
 
 
 def is_current(entry: tuple[float, int, Cohort]) -> bool:

@@ -1,7 +1,7 @@
 """The book of one instrument: its channels, and which rules of which positions they hold."""
 
 from engine.core.book.channel import UNCONFIRMED, Channel
-from engine.core.book.codes import Watched, code_of
+from engine.core.book.codes import CODE_BITS, Watched, code_of
 from engine.core.book.rules import fixed_rules, trailing_rule
 from engine.model.exits import Side
 from engine.model.instrument import Instrument
@@ -83,7 +83,8 @@ class InstrumentBook:
             if armed.channel is not None and armed.channel.due is not None:
                 armed.put_off(armed.channel, position)
                 return
-            _drop(armed.channel, armed.codes)
+            if armed.channel is not None:
+                _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
         if channel.due is not None:
             armed.put_off(channel, position)
@@ -94,15 +95,15 @@ class InstrumentBook:
     def _set(self, armed: _Armed, channel: Channel, position: Position) -> None:
         asked = position.exits.confirmation
         asked = asked if asked.is_on else UNCONFIRMED
-        codes = []
+        codes, first = [], armed.age << CODE_BITS
         for rule, rung, level, rises in fixed_rules(position):
-            code = code_of(armed.age, rule, rung)
+            code = first + rule + rung
             codes.append(code)
             wanted = UNCONFIRMED if asked is UNCONFIRMED or rule not in CONFIRMED else asked
             channel.set_fixed(code, float(level), wanted, rises=rises)
         trail = trailing_rule(position)
         if trail is not None:
-            code = code_of(armed.age, Watched.TRAIL)
+            code = first + Watched.TRAIL
             codes.append(code)
             channel.set_trail(code, trail, asked, rises=position.side is Side.SHORT)
         if armed.codes != (now := tuple(codes)):
@@ -116,7 +117,8 @@ class InstrumentBook:
             del self._ids[armed.age]
             if armed.waits_for is not None:
                 armed.waits_for.forget(position_id)
-            _drop(armed.channel, armed.codes)
+            if armed.channel is not None:
+                _drop(armed.channel, armed.codes)
 
     def peak(self, position_id: str) -> float | None:
         """Return the peak of a position's trailing stop; None where it has none that is active."""
@@ -126,7 +128,6 @@ class InstrumentBook:
         return armed.channel.peak(code_of(armed.age, Watched.TRAIL))
 
 
-def _drop(channel: Channel | None, codes: tuple[int, ...] | set[int]) -> None:
-    if channel is not None:
-        for code in codes:
-            channel.discard(code)
+def _drop(channel: Channel, codes: tuple[int, ...] | set[int]) -> None:
+    for code in codes:
+        channel.discard(code)

@@ -17,6 +17,7 @@ from math import inf
 
 from engine.core.book.cohorts import Cohort, united
 from engine.core.book.family import Family
+from engine.core.book.thresholds import SLACK
 from engine.model.exits import Distance, Percent, Points, Side
 from engine.model.instrument import Instrument
 from engine.model.rules.trailing import step_price
@@ -85,7 +86,7 @@ class Following(Family):
             self._stack[first:] = [merged]
             self._bests[first:] = [low]
             self._register(merged)
-        self._trim_many()
+        self._trim()
         self._look()
         self.watch = self._bests[-1] if self._bests else -inf
 
@@ -97,10 +98,11 @@ class Following(Family):
             values = (cohort.nearest() for cohort in self._stack)
             self._smallest = min((v for v in values if v is not None), default=inf)
 
-    def _forget_empty(self) -> None:
-        self._stack = [c for c in self._stack if c.nearest() is not None]
-        self._bests = [cohort.best for cohort in self._stack]
-        self.watch = min(self._low, self._bests[-1]) if self._bests else -inf
+    def _forget(self, cohort: Cohort) -> None:
+        index = bisect_left(self._bests, cohort.best)
+        if self._stack[index : index + 1] == [cohort]:
+            del self._stack[index], self._bests[index]
+            self.watch = min(self._low, self._bests[-1]) if self._bests else -inf
 
 
 class Stepping(Family):
@@ -129,7 +131,7 @@ class Stepping(Family):
             cohort.move(way)
             self._place(cohort)
             self._register(cohort)
-        self._trim_many()
+        self._trim()
         self._watch()
 
     def _place(self, cohort: Cohort) -> None:
@@ -160,10 +162,11 @@ class Stepping(Family):
     def _count(self) -> int:
         return len(self._by_peak)
 
-    def _forget_empty(self) -> None:
-        self._by_peak = {key: c for key, c in self._by_peak.items() if c.nearest() is not None}
-        self._moves = [
-            (-cohort.move_at, next(self._serial), cohort) for cohort in self._by_peak.values()
-        ]
-        heapify(self._moves)
+    def _forget(self, cohort: Cohort) -> None:
+        if self._by_peak.get((cohort.best, cohort.step)) is cohort:
+            del self._by_peak[cohort.best, cohort.step]
+        cohort.move_at = -inf
+        if len(self._moves) > 4 * (len(self._by_peak) + SLACK):
+            self._moves = [entry for entry in self._moves if entry[2].move_at == -entry[0]]
+            heapify(self._moves)
         self._watch()
