@@ -183,12 +183,8 @@ class Family(ABC):
         keys = self._keys
         while keys:
             key, serial, cohort = keys[0]
-            if not is_current(keys[0]):
-                heappop(keys)
-                continue
             value = cohort.nearest()
-            if value is None:
-                cohort.key = inf
+            if value is None or not is_current(keys[0]):
                 heappop(keys)
                 continue
             if cohort.is_exact:
@@ -215,8 +211,7 @@ class Family(ABC):
         """Enter a cohort that has a new peak among the keys."""
         value = cohort.nearest()
         cohort.key = inf
-        if value is not None:
-            self._lower(cohort, self._guess(cohort.best, value))
+        self._lower(cohort, inf if value is None else self._guess(cohort.best, value))
 
     def _lower(self, cohort: Cohort, key: float) -> None:
         if key < cohort.key:

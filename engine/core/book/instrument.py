@@ -21,9 +21,9 @@ class _Armed:
 
     __slots__ = ("age", "channel", "codes", "waits_for")
 
-    def __init__(self, age: int) -> None:
+    def __init__(self, age: int, channel: Channel) -> None:
         self.age = age
-        self.channel: Channel | None = None
+        self.channel = channel
         self.codes: tuple[int, ...] = ()
         self.waits_for: Channel | None = None
 
@@ -73,18 +73,17 @@ class InstrumentBook:
         So the peak of a trailing stop is kept, and a stop that is being confirmed goes on. While a
         price is due on the channel, the change is put off until that is done with.
         """
+        channel = self.channel(position.trigger, position.side)
         armed = self._armed.get(position.id)
         if armed is None:
             self._ages += 1
-            armed = self._armed[position.id] = _Armed(self._ages)
+            armed = self._armed[position.id] = _Armed(self._ages, channel)
             self._ids[self._ages] = position.id
-        channel = self.channel(position.trigger, position.side)
         if armed.channel is not channel:
-            if armed.channel is not None and armed.channel.due is not None:
+            if armed.channel.due is not None:
                 armed.put_off(armed.channel, position)
                 return
-            if armed.channel is not None:
-                _drop(armed.channel, armed.codes)
+            _drop(armed.channel, armed.codes)
             armed.channel, armed.codes = channel, ()
         if channel.due is not None:
             armed.put_off(channel, position)
@@ -117,13 +116,12 @@ class InstrumentBook:
             del self._ids[armed.age]
             if armed.waits_for is not None:
                 armed.waits_for.forget(position_id)
-            if armed.channel is not None:
-                _drop(armed.channel, armed.codes)
+            _drop(armed.channel, armed.codes)
 
     def peak(self, position_id: str) -> float | None:
         """Return the peak of a position's trailing stop; None where it has none that is active."""
         armed = self._armed.get(position_id)
-        if armed is None or armed.channel is None:
+        if armed is None:
             return None
         return armed.channel.peak(code_of(armed.age, Watched.TRAIL))
 
