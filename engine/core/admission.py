@@ -169,7 +169,7 @@ def _check_set(state: State, signal: Signal, exits: Exits, price: Decimal) -> No
         at_ns=state.at_ns,
         entry_price=price,
         price=price,
-        fee_rate=_fee_rate(state.config, signal.instrument),
+        fee_rate=state.config.fee_rate(signal.instrument),
     )
     problems = [*orphans(exits, signal.exits), *exit_problems(exits, now)]
     if problems:
@@ -189,7 +189,7 @@ def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | No
         return min(percent_of(free, size.value), affordable) / price
     if stop is None:
         raise Refused("no_stop: risk_percent needs a stop-loss to measure the risk by")
-    rate = _fee_rate(state.config, instrument)
+    rate = state.config.fee_rate(instrument)
     loss_per_unit = abs(price - stop) + rate * (price + stop)
     return percent_of(_equity(state, instrument), size.value) / loss_per_unit
 
@@ -209,10 +209,6 @@ def _equity(state: State, instrument: Instrument) -> Decimal:
         else:
             equity += position.unrealized_pnl(price)
     return equity
-
-
-def _fee_rate(config: GuardConfig, instrument: Instrument) -> Decimal:
-    return config.fee_rates[instrument.id.venue, instrument.id.market]
 
 
 def _check_quantity(config: GuardConfig, instrument: Instrument, qty: Decimal) -> None:
@@ -255,7 +251,7 @@ def _held_after_fee(config: GuardConfig, instrument: Instrument, qty: Decimal) -
     """What a bought quantity comes to in whole steps; on spot the fee is taken from it."""
     if instrument.id.market is Market.LINEAR:
         return qty
-    return instrument.floor_qty(qty * (ONE - _fee_rate(config, instrument)))
+    return instrument.floor_qty(qty * (ONE - config.fee_rate(instrument)))
 
 
 def _check_liquidation(
@@ -282,7 +278,7 @@ def _funds_per_notional(config: GuardConfig, instrument: Instrument) -> Decimal:
     """Free quote balance that an entry takes per unit of notional: margin and fee on linear."""
     if instrument.id.market is Market.SPOT:
         return ONE
-    return ONE / config.leverage + _fee_rate(config, instrument)
+    return ONE / config.leverage + config.fee_rate(instrument)
 
 
 def _check_funds(state: State, instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:

@@ -1,18 +1,17 @@
 """Exit rules of an open position changed by its owner: checked as a set, then armed."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from msgspec.structs import replace
 
 from engine.core.arming import arm, with_peak, with_thresholds
-from engine.core.closing import exits_of
+from engine.core.closing import in_flight
 from engine.core.state import State
 from engine.model.events import ExitsAmended
 from engine.model.exit_checks import ExitProblem, Situation, exit_problems, orphans
-from engine.model.exit_lines import average_entry
+from engine.model.exit_lines import average_entry, profit_price
 from engine.model.exit_set import ExitChanges, Exits, amended
-from engine.model.exits import AtPrice, ExitReason, threshold
+from engine.model.exits import AtPrice, ExitReason
 from engine.model.money import ZERO, exact
 from engine.model.position import Position, PositionStatus, Progress
 
@@ -23,7 +22,7 @@ def amendment_problems(state: State, event: ExitsAmended) -> list[ExitProblem]:
     if position is None:
         return []
     exits = _exits_after(position, event.changes)
-    venue, trigger = position.instrument.id.venue, event.changes.trigger or position.trigger
+    trigger = event.changes.trigger or position.trigger
     channel = state.markets[position.instrument.id].book.channel(trigger, position.side)
     now = Situation(
         side=position.side,
@@ -33,7 +32,7 @@ def amendment_problems(state: State, event: ExitsAmended) -> list[ExitProblem]:
         entry_price=average_entry(position),
         price=None if channel.price is None else exact(channel.price),
         rungs_done=_progress_after(state, position, event.changes).rungs_done,
-        fee_rate=state.config.fee_rates[venue, position.instrument.id.market],
+        fee_rate=state.config.fee_rate(position.instrument),
     )
     found = [*orphans(exits, event.changes), *exit_problems(exits, now)]
     found += _over_already(position, event.changes, exits, now)
@@ -99,32 +98,20 @@ def _progress_after(state: State, position: Position, changes: ExitChanges) -> P
     if changes.stop_loss is not None or _asks_break_even(changes):
         progress = replace(progress, at_break_even=False)
     if changes.ladder is not None:
-        asked = _asked_by_rungs(state, position)
+        # What the ladder before has in flight counts for that, not for the new one.
+        asked = in_flight(state, position, ExitReason.LADDER)
         progress = replace(progress, rungs_done=0, rung_qty=asked, rung_filled=ZERO)
     live = state.with_live_peak(position).progress.peak
     return replace(progress, peak=live if position.exits.trailing else None)
-
-
-def _asked_by_rungs(state: State, position: Position) -> Decimal:
-    """What rungs of the ladder before have in flight: it counts for them, not for the new ones."""
-    orders = exits_of(state, position)
-    return sum((o.qty - o.filled_qty for o in orders if o.reason is ExitReason.LADDER), ZERO)
 
 
 def _with_trailing(state: State, position: Position) -> Position:
     """A trailing stop that is new follows from the price now, not from the entry."""
     trailing = position.exits.trailing
     before = state.positions[position.id].progress.peak
-    average = average_entry(position)
-    if trailing is None or average is None:
+    if trailing is None or average_entry(position) is None:
         return replace(position, progress=replace(position.progress, peak=None))
-    waits = threshold(
-        trailing.activation,
-        position.side,
-        ExitReason.TAKE_PROFIT,
-        average,
-        position.instrument,
-    )
+    waits = profit_price(position, trailing.activation)
     channel = state.markets[position.instrument.id].book.channel(position.trigger, position.side)
     if waits is None and before is None and channel.price is not None:
         return with_peak(position, exact(channel.price))

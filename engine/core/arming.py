@@ -1,11 +1,12 @@
 """What a position waits for: its thresholds computed, and put into the book and the calendar."""
 
 from decimal import Decimal
+from itertools import islice
 
 from msgspec.structs import replace
 
 from engine.core.state import State
-from engine.model.exit_lines import average_entry
+from engine.model.exit_lines import average_entry, profit_price
 from engine.model.exits import ExitReason, Side, threshold
 from engine.model.position import Position
 from engine.model.rules.break_even import break_even_stop
@@ -20,7 +21,7 @@ def with_thresholds(position: Position) -> Position:
     if average is None:
         return position
     instrument, side, exits = position.instrument, position.side, position.exits
-    take_profit = threshold(exits.take_profit, side, ExitReason.TAKE_PROFIT, average, instrument)
+    take_profit = profit_price(position, exits.take_profit)
     stop_loss = position.stop_loss
     if not position.progress.at_break_even:
         stop_loss = threshold(exits.stop_loss, side, ExitReason.STOP_LOSS, average, instrument)
@@ -28,9 +29,8 @@ def with_thresholds(position: Position) -> Position:
     trailing = exits.trailing
     if trailing is None or position.progress.peak is not None:
         return position
-    if threshold(trailing.activation, side, ExitReason.TAKE_PROFIT, average, instrument) is None:
-        return with_peak(position, average)
-    return position
+    waits = profit_price(position, trailing.activation) is not None
+    return position if waits else with_peak(position, average)
 
 
 def with_peak(position: Position, price: Decimal) -> Position:
@@ -63,8 +63,8 @@ def move_stop(state: State, position: Position) -> Position:
     rule, average = position.exits.break_even, average_entry(position)
     if rule is None or average is None or position.progress.at_break_even:
         return position
-    rate = state.config.fee_rates[position.instrument.id.venue, position.instrument.id.market]
     instrument, side = position.instrument, position.side
+    rate = state.config.fee_rate(instrument)
     stop = break_even_stop(side, average, rule.offset_percent, rate, instrument)
     before = position.stop_loss
     if before is not None and (stop - before) * side.sign <= 0:
@@ -84,7 +84,7 @@ def save_peaks(state: State, most: int) -> None:
 
     The book moves peaks without a step; after a crash those of the last moments are missing.
     """
-    for position_id in list(state.trailing)[:most]:
+    for position_id in list(islice(state.trailing, most)):
         del state.trailing[position_id]
         state.trailing[position_id] = None  # to the end of the line
         position = state.positions[position_id]

@@ -80,8 +80,13 @@ def close(state: State, position: Position, wish: Wish) -> bool:
 
 def remaining(state: State, position: Position) -> Decimal:
     """What is held, in steps, less what exits in flight already ask for."""
-    asked = sum((order.qty - order.filled_qty for order in exits_of(state, position)), ZERO)
-    return position.closable - asked
+    return position.closable - in_flight(state, position)
+
+
+def in_flight(state: State, position: Position, reason: ExitReason | None = None) -> Decimal:
+    """What exits that are not final still ask for, those of one reason or all."""
+    exits = [o for o in exits_of(state, position) if reason is None or o.reason is reason]
+    return sum((order.qty - order.filled_qty for order in exits), ZERO)
 
 
 def exits_of(state: State, position: Position) -> list[Order]:

@@ -13,7 +13,7 @@ from engine.core.arming import arm, move_stop
 from engine.core.closing import (
     BEFORE_CLOSE,
     close,
-    exits_of,
+    in_flight,
     meets_minimums,
     remaining,
     retry_pause_ns,
@@ -120,15 +120,9 @@ def _due(state: State, position: Position) -> Decimal:
 
 
 def _owed(state: State, position: Position) -> Decimal:
-    in_flight = sum(
-        (
-            order.qty - order.filled_qty
-            for order in exits_of(state, position)
-            if order.reason is ExitReason.LADDER
-        ),
-        ZERO,
-    )
-    return position.progress.rung_qty - position.progress.rung_filled - in_flight
+    progress = position.progress
+    under_way = in_flight(state, position, ExitReason.LADDER)
+    return progress.rung_qty - progress.rung_filled - under_way
 
 
 def after_part(state: State, order: Order) -> None:

@@ -71,6 +71,10 @@ class GuardConfig(Struct, frozen=True):
     add_on_same: bool = False
     max_tick_jump_percent: Decimal = Decimal(20)
 
+    def fee_rate(self, instrument: Instrument) -> Decimal:
+        """Return the taker fee of an instrument, a fraction."""
+        return self.fee_rates[instrument.id.venue, instrument.id.market]
+
 
 class Waiting(Struct, frozen=True):
     """An entry that waits for the first price of its instrument, until ``deadline_ns`` elapsed."""

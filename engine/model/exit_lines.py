@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.model.exits import ExitReason, threshold
+from engine.model.exits import ExitReason, Limit, threshold
 from engine.model.money import ZERO
 from engine.model.position import Position, PositionStatus
 from engine.model.rules.ladder import rung_price
@@ -52,6 +52,17 @@ def average_entry(position: Position) -> Decimal | None:
     return position.entry_value / position.received if position.received > ZERO else None
 
 
+def profit_price(position: Position, limit: Limit) -> Decimal | None:
+    """Return the tick at which a limit on the side of profit is reached.
+
+    None before the first fill, and for a limit that is disarmed or can never be reached.
+    """
+    entry = average_entry(position)
+    if entry is None:
+        return None
+    return threshold(limit, position.side, ExitReason.TAKE_PROFIT, entry, position.instrument)
+
+
 def _limits(position: Position) -> Iterator[ExitLine]:
     if position.take_profit is not None:
         yield ExitLine(ExitReason.TAKE_PROFIT, position.take_profit)
@@ -68,10 +79,10 @@ def _moving(position: Position) -> Iterator[ExitLine]:
         stop = trailing_stop(side, position.progress.peak, trailing.distance, instrument)
         yield ExitLine(ExitReason.TRAILING, stop)
     elif trailing is not None and entry is not None:
-        price = threshold(trailing.activation, side, ExitReason.TAKE_PROFIT, entry, instrument)
+        price = profit_price(position, trailing.activation)
         yield ExitLine(ExitReason.TRAILING, price, LineState.WAITING)
     if rule is not None and entry is not None and not position.progress.at_break_even:
-        price = threshold(rule.trigger, side, ExitReason.TAKE_PROFIT, entry, instrument)
+        price = profit_price(position, rule.trigger)
         yield ExitLine(ExitReason.BREAK_EVEN, price, LineState.WAITING)
 
 

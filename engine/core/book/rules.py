@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from engine.core.book.codes import Watched
 from engine.core.book.cohorts import Trail
-from engine.model.exit_lines import average_entry
-from engine.model.exits import ExitReason, Limit, Side, threshold
+from engine.model.exit_lines import average_entry, profit_price
+from engine.model.exits import Limit, Side
 from engine.model.position import Position
 from engine.model.rules.ladder import rung_price
 
@@ -31,10 +31,7 @@ def fixed_rules(position: Position) -> Iterator[FixedRule]:
 
 
 def _profit(position: Position, rule: Watched, limit: Limit) -> Iterator[FixedRule]:
-    entry = average_entry(position)
-    if entry is None:
-        return
-    price = threshold(limit, position.side, ExitReason.TAKE_PROFIT, entry, position.instrument)
+    price = profit_price(position, limit)
     if price is not None:
         yield rule, 0, price, position.side is Side.LONG
 
