@@ -29,7 +29,7 @@ from engine.flow import Flow
 from engine.model.errors import Misconfigured, Retryable
 from engine.model.ids import ID_BYTES, encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.ticks import Tick
+from engine.model.ticks import PriceSource, Tick
 from engine.ports import Broker, Clock, Feed, TickSink
 from engine.serving import LISTEN_BACKLOG, EmbeddedServer
 from engine.settings import Settings
@@ -141,6 +141,9 @@ class _Crediting:
 
     def check(self, instrument: Instrument) -> None:
         self._feed.check(instrument)
+
+    def fetch_missed(self, instrument: Instrument, source: PriceSource, since_ms: int) -> None:
+        self._feed.fetch_missed(instrument, source, since_ms)
 
     async def run(self) -> None:
         await self._feed.run()

@@ -15,10 +15,10 @@ is never refused or dropped.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -30,8 +30,11 @@ from engine.model.effects import (
     Command,
     Continue,
     Effect,
+    FetchMissed,
     LookUpOrder,
+    ReadAccount,
     Record,
+    RefreshInstrument,
     SaveSignal,
     SubmitOrder,
     Unwatch,
@@ -50,6 +53,9 @@ from engine.ports import Broker, Clock, Feed, Ledger
 JOURNAL_LIMIT = 10_000
 CLOCK_PERIOD_S = 0.1
 COMMIT_RETRY_S = 1.0
+
+Offload = Callable[..., Awaitable[Any]]
+"""Runs a blocking function with its arguments where it blocks nobody, and returns its result."""
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +89,7 @@ class Flow:
         *,
         commit_retry_s: float = COMMIT_RETRY_S,
         clock_period_s: float = CLOCK_PERIOD_S,
+        offload: Offload = asyncio.to_thread,
     ) -> None:
         self._guardian = guardian
         self._ledger = ledger
@@ -91,6 +98,7 @@ class Flow:
         self._feeds = feeds
         self._commit_retry_s = commit_retry_s
         self._clock_period_s = clock_period_s
+        self._offload = offload
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
         self._started = False
@@ -211,6 +219,12 @@ class Flow:
                 self._brokers[order.instrument.id.venue].submit(order)
             case LookUpOrder(order=order):
                 self._brokers[order.instrument.id.venue].look_up(order)
+            case ReadAccount(venue=venue):
+                self._brokers[venue].read_account()
+            case RefreshInstrument(instrument=instrument):
+                self._brokers[instrument.id.venue].refresh(instrument)
+            case FetchMissed(instrument=instrument, source=source, since_ms=since_ms):
+                self._feeds[instrument.id.venue].fetch_missed(instrument, source, since_ms)
             case CheckPrices(instrument=instrument):
                 self._feeds[instrument.id.venue].check(instrument)
             case Continue():
@@ -244,7 +258,7 @@ class Flow:
             Retryable: the ledger could not be read.
             Misconfigured: a position is open on a venue that is not set up.
         """
-        started = await asyncio.to_thread(self._ledger.load, self._clock.now_ns())
+        started = await self._offload(self._ledger.load, self._clock.now_ns())
         self._check_venues(started)
         self._started = True
         self._tell_clock()
@@ -308,7 +322,7 @@ class Flow:
         batch = list(journal.steps)
         records = [record for step in batch for record in step.records]
         if records:
-            await asyncio.to_thread(self._ledger.commit, records)
+            await self._offload(self._ledger.commit, records)
         journal.error = None
         for _ in batch:  # before anything else happens: what is written is not written again
             journal.steps.popleft()

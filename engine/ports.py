@@ -5,25 +5,39 @@ from typing import Protocol
 
 from engine.model.effects import Record
 from engine.model.events import (
+    AccountReported,
+    AccountResumed,
     BalancesReported,
     FeedLost,
     FeedResumed,
     FundingPaid,
+    InstrumentRefreshed,
+    OrderDeferred,
     OrderFilled,
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
     PricesChecked,
+    PricesMissed,
     Started,
     VenuePosition,
 )
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order
-from engine.model.ticks import Tick
+from engine.model.ticks import PriceSource, Tick
 
-FeedEvent = FeedLost | FeedResumed | PricesChecked
+FeedEvent = FeedLost | FeedResumed | PricesChecked | PricesMissed
 BrokerEvent = (
-    OrderSent | OrderUpdated | OrderFilled | OrderLookedUp | FundingPaid | BalancesReported
+    OrderSent
+    | OrderUpdated
+    | OrderDeferred
+    | OrderFilled
+    | OrderLookedUp
+    | FundingPaid
+    | BalancesReported
+    | AccountReported
+    | AccountResumed
+    | InstrumentRefreshed
 )
 TickSink = Callable[[Tick], None]
 FeedSink = Callable[[FeedEvent], None]
@@ -57,6 +71,13 @@ class Feed(Protocol):
         Answered by ``PricesChecked``; when the venue does not answer, by nothing.
         """
 
+    def fetch_missed(self, instrument: Instrument, source: PriceSource, since_ms: int) -> None:
+        """Ask by REST what traded since a venue time in ms; returns at once.
+
+        Answered by ``PricesMissed``; when the venue has no such thing or does not answer, by
+        nothing.
+        """
+
     async def run(self) -> None:
         """Keep the streams alive until cancelled."""
 
@@ -83,7 +104,19 @@ class Broker(Protocol):
         """Hand over a market order at once, without waiting; exactly one request, never retried."""
 
     def look_up(self, order: Order) -> None:
-        """Ask what became of an order; answered by ``OrderLookedUp`` when the venue is certain."""
+        """Ask open orders, history and executions for an order; answered by ``OrderLookedUp``.
+
+        An error of any of the three is no answer.
+        """
+
+    def read_account(self) -> None:
+        """Read executions, positions and balances; returns at once.
+
+        Answered by the executions (``OrderFilled``, ``FundingPaid``), then ``AccountReported``.
+        """
+
+    def refresh(self, instrument: Instrument) -> None:
+        """Read an instrument's filters again; answered by ``InstrumentRefreshed``."""
 
     def positions(self) -> Sequence[VenuePosition]:
         """The venue's own positions as last known."""

@@ -15,19 +15,25 @@ from engine.core.arming import save_peaks
 from engine.core.asking import ask_overdue
 from engine.core.belief import PriceName
 from engine.core.closing import on_close_requested, retry_exits
+from engine.core.deferral import on_instrument_refreshed, on_order_deferred, resend_deferred
 from engine.core.entries import entry_refusal, on_signal
+from engine.core.fencing import on_lease_changed
 from engine.core.fills import on_funding, on_order_filled
+from engine.core.gaps import ask_while_blind, on_prices_missed
 from engine.core.hits import close_expired
 from engine.core.ladder import retry_rungs
 from engine.core.lookups import on_order_looked_up
 from engine.core.market_view import Arrival, MarketView
 from engine.core.orders import on_order_sent, on_order_updated
 from engine.core.prices import on_arrivals, on_continued, on_prices_checked, on_time
+from engine.core.reconcile import on_account_reported, on_account_resumed, read_due
 from engine.core.recovery import ask_again, on_started
 from engine.core.state import GuardConfig, State
 from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
 from engine.model.events import (
+    AccountReported,
+    AccountResumed,
     BalancesReported,
     BotSwitched,
     ClockAdvanced,
@@ -38,11 +44,15 @@ from engine.model.events import (
     FeedLost,
     FeedResumed,
     FundingPaid,
+    InstrumentRefreshed,
+    LeaseChanged,
+    OrderDeferred,
     OrderFilled,
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
     PricesChecked,
+    PricesMissed,
     SignalReceived,
     Started,
 )
@@ -74,14 +84,20 @@ class Guardian:
             BotSwitched: _on_bot_switched,
             OrderSent: on_order_sent,
             OrderUpdated: on_order_updated,
+            OrderDeferred: on_order_deferred,
             OrderLookedUp: on_order_looked_up,
             OrderFilled: on_order_filled,
             FundingPaid: on_funding,
             BalancesReported: _on_balances,
+            AccountReported: on_account_reported,
+            AccountResumed: on_account_resumed,
+            InstrumentRefreshed: on_instrument_refreshed,
             FeedLost: _on_feed_lost,
             FeedResumed: _on_feed_resumed,
             ExitsAmended: on_exits_amended,
             PricesChecked: on_prices_checked,
+            PricesMissed: on_prices_missed,
+            LeaseChanged: on_lease_changed,
             Continued: on_continued,
             ClockAdvanced: _on_clock,
         }
@@ -130,6 +146,10 @@ class Guardian:
     def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
         """Why an amendment cannot be made; empty when it can."""
         return amendment_problems(self._state, event)
+
+    def edges(self) -> Mapping[str, int]:
+        """Return how often orders and positions went from one state to another."""
+        return dict(self._state.edges)
 
     def tick_counts(self) -> Mapping[str, int]:
         """Return how many prices were held, and what became of them, by venue and source."""
@@ -259,6 +279,9 @@ def _on_clock(state: State, event: ClockAdvanced) -> None:
     close_expired(state)
     ask_overdue(state)
     ask_again(state)
+    ask_while_blind(state)
+    read_due(state)
+    resend_deferred(state)
     retry_exits(state)
     retry_rungs(state)
     if state.elapsed_ns >= state.peaks_due_ns:

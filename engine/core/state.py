@@ -33,8 +33,8 @@ from engine.model.exits import ExitReason
 from engine.model.ids import ID_LENGTH
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ZERO, exact
-from engine.model.order import Order
-from engine.model.position import Position
+from engine.model.order import Order, check_order_transition
+from engine.model.position import Position, check_position_transition
 from engine.model.signal import Outcome, Signal, SignalRecord
 from engine.model.ticks import PriceSource
 
@@ -55,12 +55,18 @@ class GuardConfig(Struct, frozen=True):
         position_size: quote notional of an entry that states no size.
         fee_rates: taker fee as a fraction, per venue and market.
         maintenance_margin: fraction of notional below which the venue liquidates.
+        gap_strict: whether a limit crossed in a gap closes though the price has come back.
+        monitor_interval_ns: how often the account is compared with our books.
+        recv_window_ns: how long after its timestamp a venue still takes a request of ours.
     """
 
     exits: Exits
     position_size: Decimal
     fee_rates: dict[tuple[str, Market], Decimal]
     trigger: PriceSource = PriceSource.LAST
+    gap_strict: bool = False
+    monitor_interval_ns: int = 30_000_000_000
+    recv_window_ns: int = 5_000_000_000
     leverage: Decimal = Decimal(1)
     maintenance_margin: Decimal = Decimal("0.005")
     max_entry_deviation_percent: Decimal = Decimal(1)
@@ -164,6 +170,13 @@ class State:
             answer is due that is about the request as last sent.
         reserved: quote amounts that entries in flight may take, by client order id.
         alarmed: client order ids of whose contradictions the owner was told.
+        foreign: signed base quantity (linear) or balance (spot) that is held and not ours.
+        unexplained: instruments whose holdings the executions do not explain: they take no entries
+            and their closes are capped at what the venue holds (the value, base asset).
+        accounts_read: per venue, local monotonic time at which the last account report was asked.
+        sent_ns: by client order id, UTC at which the request may last have left us.
+        fenced: whether the lease of the one writer is over: closes are looked up before.
+        edges: how often each life cycle went from one state to another.
     """
 
     config: GuardConfig
@@ -196,6 +209,12 @@ class State:
     looking: set[str] = field(default_factory=set)
     alarmed: set[str] = field(default_factory=set)
     reserved: dict[str, Decimal] = field(default_factory=dict)
+    foreign: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    unexplained: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    accounts_read: dict[str, int] = field(default_factory=dict)
+    sent_ns: dict[str, int] = field(default_factory=dict)
+    fenced: bool = False
+    edges: Counter[str] = field(default_factory=Counter)
     blind: set[InstrumentId] = field(default_factory=set)
     last_close_ns: dict[InstrumentId, int] = field(default_factory=dict)
     _dirty_signals: dict[str, None] = field(default_factory=dict)
@@ -256,7 +275,15 @@ class State:
         self.advance(received_ns + self.utc_offset_ns)
 
     def put_position(self, position: Position) -> Position:
-        """Store a position's new form; it is saved when the step ends."""
+        """Store a position's new form; it is saved when the step ends.
+
+        Raises:
+            IllegalTransition: its life cycle has no such step.
+        """
+        before = self.positions.get(position.id)
+        if before is not None and before.status is not position.status:
+            check_position_transition(before, position.status)
+            self.edges[f"position.{before.status}.{position.status}"] += 1
         self._dirty_positions[position.id] = position
         instrument = position.instrument.id
         if position.is_active:
@@ -269,7 +296,15 @@ class State:
         return position
 
     def put_order(self, order: Order) -> Order:
-        """Store an order's new form; final ones leave the working set."""
+        """Store an order's new form; final ones leave the working set.
+
+        Raises:
+            IllegalTransition: its life cycle has no such step.
+        """
+        before = self.orders.get(order.client_order_id)
+        if before is not None and before.status is not order.status:
+            check_order_transition(before, order.status)
+            self.edges[f"order.{before.status}.{order.status}"] += 1
         self._dirty_orders[order.client_order_id] = order
         if order.is_final:
             self.orders.pop(order.client_order_id, None)
@@ -277,6 +312,7 @@ class State:
             self.asking.pop(order.client_order_id, None)
             self.looking.discard(order.client_order_id)
             self.reserved.pop(order.client_order_id, None)
+            self.sent_ns.pop(order.client_order_id, None)
         else:
             self.take_order(order)
         return order

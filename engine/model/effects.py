@@ -14,6 +14,7 @@ from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import Fill, Order
 from engine.model.position import Position
 from engine.model.signal import SignalRecord
+from engine.model.ticks import PriceSource
 
 
 class SaveSignal(Struct, frozen=True):
@@ -86,6 +87,32 @@ class CheckPrices(Struct, frozen=True):
     instrument: Instrument
 
 
+class FetchMissed(Struct, frozen=True):
+    """Ask the venue what traded since ``since_ms`` (venue time, ms); answered by ``PricesMissed``.
+
+    Asked when prices arrive again after a gap. An answer that cannot be had is left out.
+    """
+
+    instrument: Instrument
+    source: PriceSource
+    since_ms: int
+
+
+class ReadAccount(Struct, frozen=True):
+    """Read a venue's executions, positions and balances; answered by ``AccountReported``.
+
+    An error is no answer. An adapter that is reading already may ignore the repetition.
+    """
+
+    venue: str
+
+
+class RefreshInstrument(Struct, frozen=True):
+    """Read an instrument's filters again; answered by ``InstrumentRefreshed``."""
+
+    instrument: Instrument
+
+
 class Continue(Struct, frozen=True):
     """Hand in ``Continued`` soon, after whatever else waits: closes of one price are still due."""
 
@@ -110,7 +137,17 @@ Record = (
     | AppendEvent
     | SendNotice
 )
-Command = SubmitOrder | LookUpOrder | CheckPrices | Continue | Watch | Unwatch
+Command = (
+    SubmitOrder
+    | LookUpOrder
+    | ReadAccount
+    | RefreshInstrument
+    | CheckPrices
+    | FetchMissed
+    | Continue
+    | Watch
+    | Unwatch
+)
 Effect = Record | Command
 Effects = tuple[Effect, ...]
 

@@ -11,10 +11,10 @@ from msgspec import Struct
 from engine.model.exit_set import ExitChanges
 from engine.model.exits import ExitReason, Side
 from engine.model.instrument import Instrument, InstrumentId
-from engine.model.order import Fill, Order, OrderStatus
+from engine.model.order import Fill, Order, OrderStatus, Refusal
 from engine.model.position import Position
 from engine.model.signal import Signal, SignalRecord
-from engine.model.ticks import Tick
+from engine.model.ticks import PriceSource, Tick
 
 
 class Balance(Struct, frozen=True):
@@ -98,7 +98,7 @@ class OrderUpdated(Struct, frozen=True):
     """The venue said where an order stands; fills are reported apart, before a final status.
 
     ``filled_qty`` is what the venue counts as filled; None where it does not say. When it is more
-    than the fills we have, the order is looked up.
+    than the fills we have, the order is looked up. ``refusal`` tells why it was ``rejected``.
     """
 
     client_order_id: str
@@ -107,12 +107,27 @@ class OrderUpdated(Struct, frozen=True):
     filled_qty: Decimal | None = None
     venue_order_id: str | None = None
     message: str | None = None
+    refusal: Refusal = Refusal.OTHER
+
+
+class OrderDeferred(Struct, frozen=True):
+    """The venue said that it did not take the request: busy, rate limit, ban, clock off.
+
+    The same request may be sent again, under its id, after ``retry_after_ns``.
+    """
+
+    client_order_id: str
+    at_ns: int
+    retry_after_ns: int = 0
+    message: str | None = None
 
 
 class OrderLookedUp(Struct, frozen=True):
-    """The answer to ``LookUpOrder``: where the order stands, with its fills, or proven absent.
+    """The answer to ``LookUpOrder``: where the order stands, with its fills, or not found.
 
-    ``qty`` is the quantity the venue has for it, in base asset.
+    ``qty`` is the quantity the venue has for it, in base asset. Not found means that open orders,
+    history and executions were asked and none has it; that is a miss and no proof (DESIGN.md 2.2)
+    unless it is ``certain``, as it is of an account whose books we can see whole.
     """
 
     client_order_id: str
@@ -123,6 +138,7 @@ class OrderLookedUp(Struct, frozen=True):
     fills: tuple[Fill, ...] = ()
     venue_order_id: str | None = None
     message: str | None = None
+    certain: bool = False
 
 
 class OrderFilled(Struct, frozen=True):
@@ -145,6 +161,35 @@ class BalancesReported(Struct, frozen=True):
     """The venue told balances; assets not named are unchanged."""
 
     balances: tuple[Balance, ...]
+    at_ns: int
+
+
+class AccountReported(Struct, frozen=True):
+    """The answer to ``ReadAccount``: all that the venue holds, at one moment.
+
+    Its executions up to that moment were told before (``OrderFilled``, ``FundingPaid``), ours and
+    others'. An instrument without a row is flat, an asset without a row is zero. ``as_of_ns`` is
+    when the request left, local monotonic: what happened after it may be missing.
+    """
+
+    venue: str
+    positions: tuple[VenuePosition, ...]
+    balances: tuple[Balance, ...]
+    at_ns: int
+    as_of_ns: int
+
+
+class AccountResumed(Struct, frozen=True):
+    """The venue's stream of account events is there again: some may have been missed."""
+
+    venue: str
+    at_ns: int
+
+
+class InstrumentRefreshed(Struct, frozen=True):
+    """The answer to ``RefreshInstrument``: the filters as the venue has them now."""
+
+    instrument: Instrument
     at_ns: int
 
 
@@ -178,6 +223,39 @@ class PricesChecked(Struct, frozen=True):
     mark: float | None = None
 
 
+class MissedPrice(Struct, frozen=True):
+    """A price of a gap: a trade (``high`` = ``low`` = its price), or the extremes of one bar.
+
+    ``from_ms``, ``to_ms`` are venue times in ms, equal for a trade; prices are nearest doubles.
+    """
+
+    from_ms: int
+    to_ms: int
+    low: float
+    high: float
+
+
+class PricesMissed(Struct, frozen=True):
+    """The answer to ``FetchMissed``: what traded while no prices arrived, oldest first.
+
+    ``source`` is the stream they would have come by; of a book nothing can be had afterwards.
+    ``complete`` is False when the venue's memory begins after the gap did.
+    """
+
+    instrument: InstrumentId
+    source: PriceSource
+    prices: tuple[MissedPrice, ...]
+    complete: bool
+    at_ns: int
+
+
+class LeaseChanged(Struct, frozen=True):
+    """Whether we are the one writer now; past its lease a holder looks up before it closes."""
+
+    held: bool
+    at_ns: int
+
+
 class Continued(Struct, frozen=True):
     """Other work had its turn: the closes that one price asks for are gone on with."""
 
@@ -203,13 +281,19 @@ Event = (
     | BotSwitched
     | OrderSent
     | OrderUpdated
+    | OrderDeferred
     | OrderLookedUp
     | OrderFilled
     | FundingPaid
     | BalancesReported
+    | AccountReported
+    | AccountResumed
+    | InstrumentRefreshed
     | FeedLost
     | FeedResumed
     | PricesChecked
+    | PricesMissed
+    | LeaseChanged
     | Continued
     | ClockAdvanced
 )

@@ -66,6 +66,20 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
+class Refusal(StrEnum):
+    """Why a venue refused an order for good, by what may be done next.
+
+    ``other``: asked again after a pause. ``filters``: quantity, value or price bounds; the
+    instrument's filters are read again first. ``reduce_only``: there is nothing to reduce; the
+    account is read again first. ``balance``: too little is free; read again too.
+    """
+
+    OTHER = "other"
+    FILTERS = "filters"
+    REDUCE_ONLY = "reduce_only"
+    BALANCE = "balance"
+
+
 class Order(Struct, frozen=True):
     """One order of ours.
 

@@ -14,7 +14,13 @@ import structlog
 
 from engine.clock import NS_PER_MS
 from engine.model.errors import Retryable
-from engine.model.events import OrderSent, VenuePosition
+from engine.model.events import (
+    AccountReported,
+    InstrumentRefreshed,
+    OrderSent,
+    VenuePosition,
+)
+from engine.model.instrument import Instrument
 from engine.model.order import Order
 from engine.model.ticks import Tick
 from engine.ports import BrokerEvent, BrokerSink, Clock
@@ -61,6 +67,17 @@ class PaperBroker:
     def look_up(self, order: Order) -> None:
         """Answer from the books as they are now, after what is told before it."""
         self._answer([self._model.look_up(order.client_order_id, self._clock.now_ns())])
+
+    def read_account(self) -> None:
+        """Tell what the account holds now, after what is told before it."""
+        now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        balances = self._model.all_balances(time_ns).balances
+        positions = tuple(self._model.venue_positions())
+        self._answer([AccountReported(self.venue, positions, balances, time_ns, now_ns)])
+
+    def refresh(self, instrument: Instrument) -> None:
+        """Answer with the filters the account knows: those the orders came with."""
+        self._answer([InstrumentRefreshed(instrument, self._clock.now_ns())])
 
     def positions(self) -> Sequence[VenuePosition]:
         """The positions that belong to what was told: what is not written yet does not count."""

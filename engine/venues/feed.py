@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from engine.model.events import PricesChecked
 from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.ticks import PriceSource as PriceKind
 from engine.ports import Clock, FeedSink, TickSink
 from engine.venues.channel import Channel, Counters
 from engine.venues.checks import Checks
@@ -105,6 +106,9 @@ class StreamFeed:
         """
         if self._checks is not None and instrument.id in self._watched:
             self._checks.ask(instrument.id)
+
+    def fetch_missed(self, instrument: Instrument, source: PriceKind, since_ms: int) -> None:
+        """Ask by REST what traded since a venue time in ms; returns at once."""
 
     def _tell_checked(self, event: PricesChecked) -> None:
         if event.instrument in self._watched:  # it may have been given up meanwhile
