@@ -1,0 +1,144 @@
+"""What truly happened in a lifetime, written down outside of the service by the world around it.
+
+The invariants are judged from this, from the venue's own books, and from what storage holds at the
+end. ``at_ns`` is virtual time; ``life`` counts processes from 0.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.model.effects import AppendEvent, Record, SendNotice
+from engine.model.events import Event
+from engine.model.order import Fill, Order
+from engine.model.position import Position
+from engine.model.signal import SignalRecord
+from engine.simulation.plan import Fault, OwnerAct, PlannedSignal
+
+
+@dataclass(slots=True)
+class Life:
+    """One process. ``armed_ns`` is when nothing was resolving any more, None if never."""
+
+    number: int
+    began_ns: int
+    ended_ns: int | None = None
+    killed: bool = False
+    refused: str | None = None
+    """Why it would not start (another writer)."""
+
+
+class Told(NamedTuple):
+    """An event that the guardian was given, and how many effects it answered with.
+
+    ``is_true`` is False for a price that the market never made.
+    """
+
+    at_ns: int
+    life: int
+    event: Event
+    is_true: bool
+
+
+class Request(NamedTuple):
+    """An order left a process."""
+
+    at_ns: int
+    life: int
+    order: Order
+
+
+class Arrival(NamedTuple):
+    """A request reached the venue; ``taken`` tells whether it became an order there."""
+
+    at_ns: int
+    life: int
+    venue: str
+    order: Order
+    taken: bool
+
+
+class Commit(NamedTuple):
+    """Records became durable in one transaction."""
+
+    at_ns: int
+    life: int
+    records: Sequence[Record]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery of a signal, and the answer that its sender got."""
+
+    at_ns: int
+    life: int | None
+    """None: nobody was there to take it."""
+    signal: PlannedSignal
+    answered_ns: int | None = None
+    status: int | None = None
+    """As HTTP would have it: 202 accepted, 200 duplicate, 409, 503; None without an answer."""
+    signal_id: str | None = None
+
+
+class Acted(NamedTuple):
+    """The owner did something; ``position_id`` is None for the bot's switch.
+
+    ``event`` is what the guardian was given, None where it was refused. ``done`` tells whether the
+    owner got an answer that it is done (durable).
+    """
+
+    at_ns: int
+    life: int
+    act: OwnerAct
+    position_id: str | None
+    event: Event | None
+    done: bool
+
+
+class Struck(NamedTuple):
+    """A fault that changed what the guardian received."""
+
+    at_ns: int
+    fault: Fault
+
+
+class Venue(NamedTuple):
+    """A venue's own books at the end. ``fills`` holds every execution, ours and others'."""
+
+    fills: Sequence[Fill]
+    holdings: dict[str, object]
+
+
+class Facts(NamedTuple):
+    """What storage holds at the end."""
+
+    signals: Sequence[SignalRecord]
+    positions: Sequence[Position]
+    orders: Sequence[Order]
+    fills: Sequence[tuple[Fill, str | None]]
+    events: Sequence[AppendEvent]
+    notices: Sequence[SendNotice]
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that was written down."""
+
+    lives: list[Life] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    acts: list[Acted] = field(default_factory=list)
+    struck: list[Struck] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    """Requests of each kind that a process made."""
+    crash_points: Counter[str] = field(default_factory=Counter)
+    edges: Counter[str] = field(default_factory=Counter)
+    events: int = 0
+    """How many events the guardian was given."""
+    healed_ns: int = 0
+    quiet_ns: int | None = None
+    """When everything came to rest after the faults; None if it did not in time."""
