@@ -24,6 +24,7 @@ from engine.model.events import (
 )
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order
+from engine.model.signal import SignalRecord
 from engine.model.ticks import PriceSource, Tick
 
 FeedEvent = FeedLost | FeedResumed | PricesChecked | PricesMissed
@@ -137,3 +138,22 @@ class Ledger(Protocol):
 
     def load(self, at_ns: int) -> Started:
         """Read what recovery needs: active positions, their orders and fills, pending signals."""
+
+
+class SignalStore(Protocol):
+    """What the ledger knows of signals. Blocking; called from any thread.
+
+    Every method raises Retryable when the ledger cannot be read now.
+    """
+
+    def find_signal(self, source: str, external_id: str) -> SignalRecord | None:
+        """Return the signal that a source sent under its own id."""
+
+    def find_recent_body(self, source: str, digest: str, since_ns: int) -> SignalRecord | None:
+        """Return the last signal of a source with this body, received then (UTC ns) or later.
+
+        ``digest`` is ``model.signal.body_digest`` of the body without its secret.
+        """
+
+    def last_accepted_on(self, instrument: InstrumentId) -> SignalRecord | None:
+        """Return the last signal accepted on an instrument from any source."""

@@ -179,7 +179,7 @@ class Queries:
     def find_recent_body(self, source: str, digest: str, since_ns: int) -> SignalRecord | None:
         """Return the last signal of a source with this body, received at ``since_ns`` or later.
 
-        ``digest`` is ``rows.body_digest`` of the body without its secret.
+        ``digest`` is ``engine.model.signal.body_digest`` of the body without its secret.
         """
         return self._first(
             _SIGNALS,

@@ -4,7 +4,6 @@ A struct's field is the column of the same name unless renamed here, so a field 
 needs a column and a migration, or the tests fail.
 """
 
-import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from operator import attrgetter
@@ -21,7 +20,7 @@ from engine.model.instrument import Instrument
 from engine.model.money import plain
 from engine.model.order import Fill, Order
 from engine.model.position import Position
-from engine.model.signal import Signal, SignalRecord
+from engine.model.signal import Signal, SignalRecord, body_digest
 
 S = TypeVar("S", bound=Struct)
 Values = dict[str, Any]
@@ -67,11 +66,6 @@ _FILL = Columns(Fill, {"time_ns": "time"})
 _BALANCE = Columns(Balance, {})
 _EVENT = Columns(AppendEvent, {"at_ns": "at"})
 _NOTICE = Columns(SendNotice, {"at_ns": "at"})
-
-
-def body_digest(raw: str) -> str:
-    """Return the SHA-256 (hex) by which equal bodies are recognised."""
-    return hashlib.sha256(raw.encode()).hexdigest()
 
 
 def signal_values(record: SignalRecord) -> Values:

@@ -72,7 +72,7 @@ def _json(kind: Any, **options: Any) -> Any:
 
 
 class SignalRow(Row, table=True):
-    """A signal and what became of it. ``body_digest`` is ``rows.body_digest(raw)``."""
+    """A signal and what became of it. ``body_digest`` is ``body_digest(raw)``."""
 
     __tablename__ = "signals"
     __table_args__ = (

@@ -15,6 +15,7 @@ from api.routes.reader import Reader
 from api.routes.refusals import Refusals
 from api.runtime import Runtime
 from api.wiring import guard_config
+from engine import inbox as engine_inbox
 from engine.core.state import GuardConfig
 from storage.keys import ApiKeys
 from storage.queries import Queries
@@ -51,7 +52,7 @@ def build_context(runtime: Runtime) -> Context:
         queries=queries,
         reader=reader,
         gate=Gate(keys, reader, runtime.clock, required=required, own_host=own_host),
-        inbox=Inbox(runtime.flow, queries, reader, runtime.random_id),
+        inbox=Inbox(engine_inbox.Inbox(runtime.flow, queries, runtime.random_id, reader)),
         refusals=Refusals(runtime.flow, runtime.clock, hidden),
         idempotency=Idempotency(),
     )

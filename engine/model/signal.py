@@ -1,5 +1,6 @@
 """Signals: what a sender asked for, after its body was read and its instrument resolved."""
 
+import hashlib
 from decimal import Decimal
 from enum import StrEnum
 
@@ -84,3 +85,8 @@ class SignalRecord(Struct, frozen=True):
     outcome: Outcome = Outcome.PENDING
     reason: str | None = None
     position_id: str | None = None
+
+
+def body_digest(raw: str) -> str:
+    """Return the SHA-256 (hex) by which equal bodies are recognised."""
+    return hashlib.sha256(raw.encode()).hexdigest()

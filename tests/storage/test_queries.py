@@ -13,11 +13,10 @@ from engine.model.effects import (
     SaveSignal,
 )
 from engine.model.position import ACTIVE, PositionStatus
-from engine.model.signal import SignalRecord
+from engine.model.signal import SignalRecord, body_digest
 from storage.ledger import SqlLedger
 from storage.queries import LoggedEvent, Page, Queries, Trade
 from storage.recovery import BotState
-from storage.rows import body_digest
 from tests.storage.structs import (
     BTC,
     ETH,

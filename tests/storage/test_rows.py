@@ -148,12 +148,6 @@ def test_the_distance_of_an_exit_is_unknown_before_the_first_price():
     assert [line["distance"] for line in lines] == [None, None]
 
 
-def test_equal_bodies_have_equal_digests():
-    assert rows.body_digest("a") == rows.body_digest("a")
-    assert rows.body_digest("a") != rows.body_digest("b")
-    assert len(rows.body_digest("\u20ac")) == 64
-
-
 def test_a_fill_is_booked_for_its_order_or_else_its_position():
     ours = rows.fill_values(SaveFill(fill(), position().id))
     foreign = replace(fill(), client_order_id=None)
