@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from engine.model.effects import Record
 from engine.model.events import (
     AccountReported,
@@ -138,6 +140,51 @@ class Ledger(Protocol):
 
     def load(self, at_ns: int) -> Started:
         """Read what recovery needs: active positions, their orders and fills, pending signals."""
+
+
+class Grant(Struct, frozen=True):
+    """A lease that was taken.
+
+    Attributes:
+        epoch: rises with each taker; whatever is written under an older one is refused.
+        wait_ns: how long the taker sends nothing, counted from now: until nothing that a former
+            holder sent can still arrive. 0 when there was none, it gave the lease back, or it was
+            an earlier process of this very holder.
+    """
+
+    epoch: int
+    wait_ns: int
+
+
+class Lease(Protocol):
+    """Who may write the ledger: one holder at a time. Blocking, safe from any thread.
+
+    The time that is told, UTC ns, is for other takers only; a holder judges its own lease by its
+    monotonic clock.
+    """
+
+    def acquire(self, holder: str, at_ns: int, lease_ns: int) -> Grant:
+        """Take the lease for ``lease_ns``; ``holder`` is an id that outlives the process.
+
+        Raises:
+            Held: another holder's lease is not over.
+            Retryable: it could not be asked now; nothing was taken.
+        """
+
+    def renew(self, epoch: int, at_ns: int) -> None:
+        """Hold the lease of ``epoch`` for as long again, also when it ran out and nobody took it.
+
+        Raises:
+            Fenced: another holder has taken over.
+            Retryable: it could not be written now.
+        """
+
+    def release(self, epoch: int) -> None:
+        """Give the lease back, so that the next taker need not wait; not ours any more is fine.
+
+        Raises:
+            Retryable: it could not be written now; it runs out by itself.
+        """
 
 
 class SignalStore(Protocol):

@@ -1,9 +1,23 @@
 """What a holder past its lease may still do (DESIGN.md 2.14)."""
 
+from engine.core.asking import FIRST_ASK_NS, ask_in, look_up
 from engine.core.state import State
 from engine.model.events import LeaseChanged
 
 
 def on_lease_changed(state: State, event: LeaseChanged) -> None:
-    """Past the lease nothing is sent that was not looked up before."""
-    state.fenced = not event.held
+    """Past the lease nothing is sent that was not looked up before.
+
+    A close that was decided when the lease had run out already, and that was not sent for this
+    reason, is looked up now: it goes when it proves absent.
+    """
+    if state.fenced is event.held:
+        state.fenced = not event.held
+        kind = "guard.fenced" if state.fenced else "guard.unfenced"
+        state.log(kind)
+        state.notify(kind)
+    for key in event.withheld:
+        order = state.orders.get(key)
+        if order is not None:
+            ask_in(state, order, FIRST_ASK_NS)
+            look_up(state, order)

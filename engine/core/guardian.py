@@ -28,6 +28,7 @@ from engine.core.orders import on_order_sent, on_order_updated
 from engine.core.prices import on_arrivals, on_continued, on_prices_checked, on_time
 from engine.core.reconcile import on_account_reported, on_account_resumed, read_due
 from engine.core.recovery import ask_again, on_started
+from engine.core.stall import tell_stall
 from engine.core.state import GuardConfig, State
 from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
@@ -274,6 +275,7 @@ def _mark_blind(
 
 def _on_clock(state: State, event: ClockAdvanced) -> None:
     state.set_clock(event.at_ns, event.monotonic_ns)
+    tell_stall(state, event.late_ns)
     expire_waiting(state)
     on_time(state, event.monotonic_ns)
     close_expired(state)

@@ -5,6 +5,8 @@ TickguardError
  +-- UnknownOutcome   it may have happened; look it up before anything else
  +-- Rejected         it will not happen; the message says why and what to change
  +-- Misconfigured    the owner has to change a setting; the message names it
+ |    +-- Held        another process is the one writer; the message says which and until when
+ +-- Fenced           another writer has taken over; stop, and send and write nothing more
  +-- InvariantBroken  our own books contradict themselves; stop and alarm
 """
 
@@ -27,6 +29,14 @@ class Rejected(TickguardError):
 
 class Misconfigured(TickguardError):
     """A setting is missing or contradicts another one; the message names the remedy."""
+
+
+class Held(Misconfigured):
+    """The lease of the one writer is another holder's and is not over."""
+
+
+class Fenced(TickguardError):
+    """The lease of the one writer was taken over by another process; this one is to end."""
 
 
 class InvariantBroken(TickguardError):

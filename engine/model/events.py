@@ -250,10 +250,15 @@ class PricesMissed(Struct, frozen=True):
 
 
 class LeaseChanged(Struct, frozen=True):
-    """Whether we are the one writer now; past its lease a holder looks up before it closes."""
+    """Whether we are the one writer now; past its lease a holder looks up before it closes.
+
+    ``withheld`` are the client order ids of closes that were decided before this was known and
+    were not sent.
+    """
 
     held: bool
     at_ns: int
+    withheld: tuple[str, ...] = ()
 
 
 class Continued(Struct, frozen=True):
@@ -265,11 +270,13 @@ class Continued(Struct, frozen=True):
 class ClockAdvanced(Struct, frozen=True):
     """Time passed: both clocks at one moment, a few times a second, the first before all else.
 
-    Deadlines are kept in monotonic time; the moment of a frame is told in UTC by both.
+    Deadlines are kept in monotonic time; the moment of a frame is told in UTC by both. ``late_ns``
+    is how long after its turn it came.
     """
 
     at_ns: int
     monotonic_ns: int
+    late_ns: int = 0
 
 
 Event = (
