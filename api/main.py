@@ -26,7 +26,8 @@ from api.wiring import PAPER_QUOTES, feed_connector, guard_config, venue_rules, 
 from engine.connections import bounded
 from engine.core.guardian import Guardian
 from engine.flow import Flow
-from engine.model.errors import Misconfigured, Retryable
+from engine.lease import SETTLE_NS, HeldLease, fenced_in, take
+from engine.model.errors import Fenced, Misconfigured, Retryable
 from engine.model.ids import ID_BYTES, encode_id
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.ticks import PriceSource, Tick
@@ -38,6 +39,7 @@ from engine.simulator.paper_store import PaperStore
 from engine.venues.catalog import Catalog
 from engine.venues.feed import StreamFeed
 from engine.venues.registry import build_feed, build_instruments
+from storage.lease import Fence, SqlLease, holder_id
 from storage.ledger import SqlLedger
 
 INSTRUMENTS_WAIT_S = 10.0
@@ -78,13 +80,16 @@ def dropped_ticks(streams: Sequence[StreamFeed]) -> Mapping[str, int]:
 
 
 @contextlib.asynccontextmanager
-async def build(settings: Settings, engine: Engine, clock: Clock) -> AsyncIterator[Parts]:
-    """Wire the service; nothing runs yet."""
+async def build(
+    settings: Settings, engine: Engine, clock: Clock, lease: HeldLease | None = None
+) -> AsyncIterator[Parts]:
+    """Wire the service, as the one writer if it has the lease; nothing runs yet."""
     brokers: dict[str, Broker] = {}
     feeds: dict[str, Feed] = {}
     streams: list[StreamFeed] = []
     guardian = Guardian(guard_config(settings))
-    flow = Flow(guardian, SqlLedger(engine), clock, brokers, feeds)
+    fence = None if lease is None else Fence(lease.epoch, lease.lease_ns, clock)
+    flow = Flow(guardian, SqlLedger(engine, fence), clock, brokers, feeds, lease=lease)
     async with httpx.AsyncClient(timeout=REST_TIMEOUT_S) as client:
         sources = [
             build_instruments(venue, venue_urls(settings, venue), client)
@@ -197,23 +202,55 @@ async def serve(
 ) -> None:
     """Run the service until ``stop`` is set; ``ready`` is called once with the base address.
 
+    Call it under the lock on ``DATA_DIR`` only.
+
     Raises:
         Misconfigured: the API's address cannot be had.
+        Held: another process is the one writer of the database.
+        Fenced: another process has become it.
         ExceptionGroup: a part failed.
     """
     with contextlib.closing(listen(settings.api_host, settings.api_port)) as sock:
-        async with build(settings, engine, clock) as parts:
+        lease = await asyncio.to_thread(take_lease, settings, engine, clock)
+        async with build(settings, engine, clock, lease) as parts:
             await parts.flow.start()
             try:
                 await _run(parts, sock, stop, ready)
-            except ExceptionGroup:
-                try:  # what the other parts had begun is written all the same
-                    await _drain(parts)
-                except Retryable as error:
-                    log.error("service.left_unwritten", error=str(error))
+            except ExceptionGroup as failed:
+                await _end_failed(parts, fenced_in(failed))
                 raise
             await _drain(parts)
+        await _release(lease)
     log.info("service.stopped")
+
+
+def take_lease(settings: Settings, engine: Engine, clock: Clock) -> HeldLease:
+    """Become the one writer of the database.
+
+    Raises:
+        Held: another process is.
+        Retryable: the database did not answer.
+    """
+    settle_ns = guard_config(settings).recv_window_ns + SETTLE_NS
+    return take(SqlLease(engine, settle_ns), holder_id(settings.data_dir), clock)
+
+
+async def _release(lease: HeldLease) -> None:
+    try:
+        await asyncio.to_thread(lease.release)
+    except Retryable as error:  # it runs out by itself
+        log.warning("lease.not_released", error=str(error))
+
+
+async def _end_failed(parts: Parts, fenced: Fenced | None) -> None:
+    """Write what the other parts had begun; the loser of the lease has nothing to write."""
+    if fenced is not None:
+        log.error("service.fenced", error=str(fenced))
+        raise fenced
+    try:
+        await _drain(parts)
+    except Retryable as error:
+        log.error("service.left_unwritten", error=str(error))
 
 
 def _server(parts: Parts) -> EmbeddedServer:

@@ -11,6 +11,9 @@ same queue, and go only if they are still wanted then: storage may have refused 
 queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait, ``handle_durably`` refuses new
 work with ``Retryable``; what comes by ``handle`` (fills, and closes that cannot wait for storage)
 is never refused or dropped.
+
+With a lease (``engine.lease``) orders leave only while this is the one writer. When another one
+has taken over, nothing is sent any more and ``run`` raises ``Fenced``.
 """
 
 import asyncio
@@ -18,11 +21,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any, assert_never
 
 import structlog
 
 from engine.core.guardian import Guardian
+from engine.core.stall import STALL_NS
+from engine.lease import Gate, HeldLease, fenced_in
 from engine.model.effects import (
     RECORD_TYPES,
     AppendEvent,
@@ -77,7 +83,13 @@ class _Journal:
 
 
 class Flow:
-    """Hands events to the guardian and its effects to the adapters."""
+    """Hands events to the guardian and its effects to the adapters.
+
+    Args:
+        offload: how blocking calls leave the event loop.
+        lease: makes this the one writer; the ledger's commits are to be fenced by its epoch, since
+            each counts as a renewal.
+    """
 
     def __init__(
         self,
@@ -90,6 +102,7 @@ class Flow:
         commit_retry_s: float = COMMIT_RETRY_S,
         clock_period_s: float = CLOCK_PERIOD_S,
         offload: Offload = asyncio.to_thread,
+        lease: HeldLease | None = None,
     ) -> None:
         self._guardian = guardian
         self._ledger = ledger
@@ -99,6 +112,7 @@ class Flow:
         self._commit_retry_s = commit_retry_s
         self._clock_period_s = clock_period_s
         self._offload = offload
+        self._gate = None if lease is None else Gate(lease, clock, self.handle, self._act)
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
         self._started = False
@@ -208,7 +222,7 @@ class Flow:
         if records or entries or done is not None:
             self._journal.steps.append(_Step(records, entries, done))
             self._journal.filled.set()
-        for command in commands:
+        for command in commands if self._gate is None else self._gate.permitted(commands):
             self._act(command)
 
     # Commands
@@ -243,6 +257,8 @@ class Flow:
         """Send a committed entry, unless it was overtaken while it waited."""
         at_ns = self._clock.now_ns()
         refusal = self._guardian.entry_refusal(order, at_ns)
+        if self._gate is not None:
+            refusal = self._gate.entry_refusal() or refusal
         if refusal is None:
             self._brokers[order.instrument.id.venue].submit(order)
         else:
@@ -262,6 +278,7 @@ class Flow:
         self._check_venues(started)
         self._started = True
         self._tell_clock()
+        self._mind_lease()  # a taker is fenced before it takes anything up
         self.handle(started)
 
     def _check_venues(self, started: Started) -> None:
@@ -273,11 +290,24 @@ class Flow:
                 )
 
     async def run(self) -> None:
-        """Write the journal and tell the time until cancelled."""
+        """Write the journal, tell the time and keep the lease until cancelled.
+
+        Raises:
+            Fenced: another writer has taken over.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write_journal(), name="journal")
                 tasks.create_task(self._tell_time(), name="clock")
+                if self._gate is not None:
+                    keeping = self._gate.keep(self._clock_period_s, self._offload)
+                    tasks.create_task(keeping, name="lease")
+        except ExceptionGroup as group:
+            fenced = fenced_in(group)
+            if fenced is None:
+                raise
+            self._journal.error = str(fenced)
+            raise fenced from None
         finally:
             self._stopping = True
 
@@ -289,6 +319,7 @@ class Flow:
 
         Raises:
             Retryable: storage refuses; what was not written still waits.
+            Fenced: another writer has taken over; what was not written is lost to it.
         """
         self._stopping = True
         if self._committing is not None:
@@ -296,13 +327,22 @@ class Flow:
         while self._journal.steps:
             await self._commit_batch()
 
-    def _tell_clock(self) -> None:
-        self.handle(ClockAdvanced(self._clock.now_ns(), self._clock.monotonic_ns()))
+    def _tell_clock(self, late_ns: int = 0) -> None:
+        self.handle(ClockAdvanced(self._clock.now_ns(), self._clock.monotonic_ns(), late_ns))
+
+    def _mind_lease(self) -> None:
+        if self._gate is not None:
+            self._gate.mind()
 
     async def _tell_time(self) -> None:
         while True:
+            due_ns = self._clock.monotonic_ns() + int(self._clock_period_s * 1e9)
             await asyncio.sleep(self._clock_period_s)
-            self._tell_clock()
+            late_ns = max(0, self._clock.monotonic_ns() - due_ns)
+            if late_ns > STALL_NS:  # at once: the event log waits for a commit
+                log.warning("loop.stalled", late_ms=late_ns // 1_000_000)
+            self._mind_lease()
+            self._tell_clock(late_ns)
 
     async def _write_journal(self) -> None:
         while True:
@@ -322,12 +362,14 @@ class Flow:
         batch = list(journal.steps)
         records = [record for step in batch for record in step.records]
         if records:
-            await self._offload(self._ledger.commit, records)
+            commit = partial(self._offload, self._ledger.commit, records)
+            await (commit() if self._gate is None else self._gate.writing(commit))
         journal.error = None
         for _ in batch:  # before anything else happens: what is written is not written again
             journal.steps.popleft()
         if not journal.steps:
             journal.filled.clear()
+        self._mind_lease()
         for step in batch:
             if step.done is not None and not step.done.done():
                 step.done.set_result(None)

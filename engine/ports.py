@@ -136,6 +136,7 @@ class Ledger(Protocol):
 
         Raises:
             Retryable: nothing was written; the same records may be committed again.
+            Fenced: nothing was written; another writer has taken over.
         """
 
     def load(self, at_ns: int) -> Started:

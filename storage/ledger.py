@@ -1,10 +1,9 @@
 """The journal on SQL: what the guardian decided, written in one transaction a commit."""
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never, cast
+from typing import assert_never
 
 from sqlalchemy import Connection, Engine, Insert, Table, and_, bindparam, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.model.effects import (
     AppendEvent,
@@ -23,6 +22,8 @@ from engine.model.position import Position
 from engine.model.signal import SignalRecord
 from storage import rows
 from storage.database import read_transaction, write_transaction
+from storage.dialects import insert_into
+from storage.lease import Fence
 from storage.recovery import ACCEPTING, read_started
 from storage.tables import (
     BALANCES,
@@ -41,10 +42,15 @@ _ORDER_FACTS = ("venue", "market", "symbol", "side", "qty", "position_id")
 
 
 class SqlLedger:
-    """``engine.ports.Ledger`` on a migrated database. One thread at a time."""
+    """``engine.ports.Ledger`` on a migrated database. One thread at a time.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        fence: lets only the one writer's commits pass, and renews its lease with each.
+    """
+
+    def __init__(self, engine: Engine, fence: Fence | None = None) -> None:
         self._engine = engine
+        self._fence = fence
         name = engine.dialect.name
         self._put_signal = _upsert(name, SIGNALS, ["id"])
         self._put_position = _upsert(name, POSITIONS, ["id"])
@@ -63,11 +69,14 @@ class SqlLedger:
 
         Raises:
             Retryable: nothing was written; the same records may be committed again.
+            Fenced: nothing was written; another writer has taken over.
             InvariantBroken: nothing was written; a fill or order contradicts the one stored under
                 its id, a record refers to a row that does not exist, or a value cannot be stored.
         """
         batch = _Batch(records)
         with write_transaction(self._engine) as connection:
+            if self._fence is not None:
+                self._fence.check(connection)
             _run(connection, self._put_signal, [*map(rows.signal_values, batch.signals.values())])
             _run(
                 connection,
@@ -160,16 +169,9 @@ def _run(connection: Connection, statement: Insert, values: list[rows.Values]) -
     return connection.execute(statement, values).rowcount if values else 0
 
 
-def _insert(dialect: str, table: Table) -> sqlite.Insert:
-    if dialect == "postgresql":
-        # Same methods, but no common base that has them.
-        return cast(sqlite.Insert, postgresql.insert(table))
-    return sqlite.insert(table)
-
-
 def _upsert(dialect: str, table: Table, key: list[str], facts: Sequence[str] = ()) -> Insert:
     """Insert, or replace all but key and ``facts``; a row with other facts is left alone."""
-    statement = _insert(dialect, table)
+    statement = insert_into(dialect, table)
     new = statement.excluded
     kept = {"id", *key, *facts}
     return statement.on_conflict_do_update(
@@ -183,7 +185,7 @@ def _add_fill(dialect: str) -> Insert:
     """Insert a fill unless its key is there, with the id of its order found by ``order_key``."""
     order_id = select(ORDERS.c.id).where(ORDERS.c.client_order_id == bindparam("order_key"))
     return (
-        _insert(dialect, TRADES)
+        insert_into(dialect, TRADES)
         .values(order_id=order_id.scalar_subquery())
         .on_conflict_do_nothing(index_elements=_TRADE_KEY)
     )
