@@ -26,12 +26,13 @@ def fee_rate(fill: Fill) -> Decimal | None:
 def apply_entry(position: Position, fill: Fill) -> Position:
     """Add an entry fill to a position."""
     paid = _with_fee(position, fill)
-    base_fee = _base_fee(fill)
+    kept_back = base_fee(fill)
     return replace(
         paid,
+        progress=replace(paid.progress, armed_ns=max(paid.progress.armed_ns, fill.time_ns)),
         qty=paid.qty + fill.qty,
-        base_fees=paid.base_fees + base_fee,
-        entry_value=paid.entry_value + (fill.qty - base_fee) * fill.price,
+        base_fees=paid.base_fees + kept_back,
+        entry_value=paid.entry_value + (fill.qty - kept_back) * fill.price,
         entry_time_ns=fill.time_ns if paid.entry_time_ns is None else paid.entry_time_ns,
     )
 
@@ -56,8 +57,8 @@ def _with_fee(position: Position, fill: Fill) -> Position:
     )
 
 
-def _base_fee(fill: Fill) -> Decimal:
-    """Base quantity that a spot entry fill kept back as its fee."""
+def base_fee(fill: Fill) -> Decimal:
+    """Base quantity that a spot purchase kept back as its fee."""
     in_base = fill.fee_asset == fill.instrument.base and fill.instrument.id.market is Market.SPOT
     return fill.fee if in_base else ZERO
 

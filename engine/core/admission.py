@@ -70,6 +70,28 @@ def check_before_price(state: State, signal: Signal) -> None:
         raise Refused(f"not_trading: {instrument.id} takes no orders now")
     if instrument.id.market is Market.SPOT and trigger_of(signal, config) is PriceSource.MARK:
         raise Refused("no_mark_on_spot: spot has no mark price; set TRIGGER_PRICE to last or book")
+    check_holdings(state, instrument, side_of(signal))
+
+
+def check_holdings(state: State, instrument: Instrument, side: Side) -> None:
+    """Raise Refused when what the venue holds contradicts our books, or an entry of ``side``.
+
+    A venue that nets would close by the entry what is not ours. The account is read again then:
+    what it held may be gone by the next signal.
+    """
+    held = state.unexplained.get(instrument.id)
+    if held is not None:
+        raise Refused(
+            f"unexplained: the venue holds {plain(held)} {instrument.base} where our books say"
+            " more; entries wait until that is explained"
+        )
+    foreign = state.foreign.get(instrument.id, ZERO)
+    if instrument.id.market is Market.LINEAR and foreign * side.sign < ZERO:
+        state.accounts.wanted.add(instrument.id.venue)
+        raise Refused(
+            f"foreign_position: {instrument.id} has {plain(abs(foreign))} {instrument.base} on the"
+            " other side that is not ours; close it, or have the venue keep both sides apart"
+        )
 
 
 def check_room(state: State) -> None:

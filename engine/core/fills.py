@@ -1,8 +1,16 @@
-"""Executions: of our orders, of others that reduce what we guard, and funding."""
+"""Executions: of our orders, of others that reduce what we guard, and funding.
+
+A foreign reduction is taken first from what is not ours, then from ours, oldest first (DESIGN.md
+2.6). A liquidation takes ours whatever else is held. While it is not known what else is held, that
+is after a start and where the venue keeps a leg for each side, executions wait for a report.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.accounting import apply_exit, split_fill
+from engine.core.accounting import apply_exit, base_fee, split_fill
 from engine.core.closing import BEING_CLOSED, finish_if_flat, finish_if_nothing_left
 from engine.core.orders import book_fill
 from engine.core.state import State
@@ -10,8 +18,9 @@ from engine.model.effects import SaveFill
 from engine.model.events import FundingPaid, OrderFilled
 from engine.model.exits import ExitReason
 from engine.model.ids import parse_client_order_id
+from engine.model.instrument import InstrumentId, Market
 from engine.model.money import ZERO, plain, ratio
-from engine.model.order import Fill, FillKind
+from engine.model.order import Fill, FillKind, OrderSide
 from engine.model.position import Position
 
 
@@ -38,34 +47,107 @@ def _unexpected(state: State, fill: Fill, key: str, position_id: str) -> None:
 
 
 def _book_foreign(state: State, fill: Fill) -> None:
-    """Take a reduction that was not ours from our positions, oldest first (DESIGN.md 2.6)."""
-    once = (str(fill.instrument.id), fill.venue_trade_id)
-    if state.is_booked(once):
+    """Book an execution that was not ours, once, or hold it back until a report is there.
+
+    One step books all of a fill, so where the ledger has it for one position it is done with.
+    """
+    instrument = fill.instrument.id
+    once = (str(instrument), fill.venue_trade_id)
+    of_ledger = [(p.id, fill.venue_trade_id) for p in state.active_on(instrument)]
+    if any(state.is_booked(key) for key in (once, *of_ledger)):
         return
     state.book(once)
-    rest: Fill | None = fill
+    state.accounts.note_moved(fill.instrument, state.at_ns - state.utc_offset_ns)
+    if instrument in state.accounts.unsure:
+        state.accounts.held_back.setdefault(instrument, []).append(fill)
+        return
+    of_others = ZERO
+    if fill.kind is FillKind.TRADE:
+        of_others = min(fill.qty, _reducible_of_others(state, fill))
+    taken = _take_from_ours(state, fill, fill.qty - of_others)
+    _count_foreign(state, fill, taken)
+
+
+def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> None:
+    """Take from our positions what executions that were held back did, ``lacking`` base asset.
+
+    What is not ours is reduced first, so what a report finds missing of ours went last.
+    """
+    parts: list[tuple[Fill, Decimal]] = []
+    for fill in sorted(fills, key=lambda fill: fill.time_ns, reverse=True):
+        part = min(fill.qty, lacking, _reducible_of_ours(state, fill))
+        parts.append((fill, part))
+        lacking -= part
+    for fill, part in reversed(parts):
+        _log_foreign(state, fill, fill.qty - _take_from_ours(state, fill, part))
+
+
+def _reducible_of_others(state: State, fill: Fill) -> Decimal:
+    """What is held besides ours that a fill may have reduced."""
+    foreign = state.foreign.get(fill.instrument.id, ZERO)
+    return max(foreign if fill.side is OrderSide.SELL else -foreign, ZERO)
+
+
+def _reducible_of_ours(state: State, fill: Fill) -> Decimal:
+    positions = state.active_on(fill.instrument.id)
+    return sum((p.qty_open for p in positions if _can_reduce(p, fill)), ZERO)
+
+
+def _take_from_ours(state: State, fill: Fill, qty: Decimal) -> Decimal:
+    """Take up to ``qty`` of a fill from our positions, oldest first; returns what was taken."""
+    rest, wanted = fill, qty
     for position in state.active_on(fill.instrument.id):
-        known = state.is_booked((position.id, fill.venue_trade_id))
-        if rest is not None and not known and _can_reduce(position, fill):
-            rest = _reduce(state, position, rest)
-    if rest is not None:
+        part = min(wanted, position.qty_open)
+        if part <= ZERO or not _can_reduce(position, fill):
+            continue
+        piece = rest
+        if part < rest.qty:
+            piece, rest = split_fill(rest, part)
+        _reduce(state, position, piece)
+        wanted -= part
+    return qty - wanted
+
+
+def _can_reduce(position: Position, fill: Fill) -> bool:
+    """Tell whether a fill may have reduced a position: not before it was held (venue time)."""
+    since_ns = position.entry_time_ns
+    held = position.qty_open > ZERO and since_ns is not None and fill.time_ns >= since_ns
+    return held and position.exit_side is fill.side
+
+
+def _count_foreign(state: State, fill: Fill, taken: Decimal) -> None:
+    """Count what a fill did to what is not ours; a balance cannot be negative."""
+    instrument, rest = fill.instrument.id, fill.qty - taken
+    if rest == ZERO:
+        return
+    foreign = state.foreign.get(instrument, ZERO)
+    foreign += rest if fill.side is OrderSide.BUY else -rest
+    if instrument.market is Market.SPOT:
+        foreign = max(foreign - base_fee(fill), ZERO)
+    count_foreign(state, instrument, foreign)
+    _log_foreign(state, fill, rest)
+
+
+def count_foreign(state: State, instrument: InstrumentId, foreign: Decimal) -> None:
+    """Keep what is held and not ours, base asset (signed on linear)."""
+    if foreign:
+        state.foreign[instrument] = foreign
+    else:
+        state.foreign.pop(instrument, None)
+
+
+def _log_foreign(state: State, fill: Fill, qty: Decimal) -> None:
+    if qty > ZERO:
         state.log(
             "venue.foreign_fill",
             instrument=str(fill.instrument.id),
             venue_trade_id=fill.venue_trade_id,
-            qty=plain(rest.qty),
+            qty=plain(qty),
         )
 
 
-def _can_reduce(position: Position, fill: Fill) -> bool:
-    return position.exit_side is fill.side and position.qty_open > ZERO
-
-
-def _reduce(state: State, position: Position, fill: Fill) -> Fill | None:
-    """Take a foreign fill from a position; returns what is left of the fill."""
-    rest = None
-    if position.qty_open < fill.qty:
-        fill, rest = split_fill(fill, position.qty_open)
+def _reduce(state: State, position: Position, fill: Fill) -> None:
+    """Take a foreign fill, no more than is held, from a position."""
     liquidated = fill.kind is FillKind.LIQUIDATION
     reason = ExitReason.LIQUIDATION if liquidated else ExitReason.EXTERNAL
     state.book((position.id, fill.venue_trade_id))
@@ -76,7 +158,6 @@ def _reduce(state: State, position: Position, fill: Fill) -> Fill | None:
         finish_if_flat(state, position)
     else:
         finish_if_nothing_left(state, position, reason)
-    return rest
 
 
 def on_funding(state: State, event: FundingPaid) -> None:

@@ -19,19 +19,24 @@ from engine.core.deferral import on_instrument_refreshed, on_order_deferred, res
 from engine.core.entries import entry_refusal, on_signal
 from engine.core.fencing import on_lease_changed
 from engine.core.fills import on_funding, on_order_filled
-from engine.core.gaps import ask_while_blind, on_prices_missed
+from engine.core.gaps import ask_missed, ask_while_blind, note_lost, on_prices_missed
 from engine.core.hits import close_expired
 from engine.core.ladder import retry_rungs
 from engine.core.lookups import on_order_looked_up
 from engine.core.market_view import Arrival, MarketView
 from engine.core.orders import on_order_sent, on_order_updated
 from engine.core.prices import on_arrivals, on_continued, on_prices_checked, on_time
-from engine.core.reconcile import on_account_reported, on_account_resumed, read_due
+from engine.core.reconcile import (
+    on_account_reported,
+    on_account_resumed,
+    on_balances_reported,
+    read_due,
+)
 from engine.core.recovery import ask_again, on_started
 from engine.core.stall import tell_stall
 from engine.core.state import GuardConfig, State
 from engine.core.waiting import drop_waiting, expire_waiting
-from engine.model.effects import NOTHING, Effects, SaveBalance, SaveBot
+from engine.model.effects import NOTHING, Effects, SaveBot
 from engine.model.events import (
     AccountReported,
     AccountResumed,
@@ -89,7 +94,7 @@ class Guardian:
             OrderLookedUp: on_order_looked_up,
             OrderFilled: on_order_filled,
             FundingPaid: on_funding,
-            BalancesReported: _on_balances,
+            BalancesReported: on_balances_reported,
             AccountReported: on_account_reported,
             AccountResumed: on_account_resumed,
             InstrumentRefreshed: on_instrument_refreshed,
@@ -238,20 +243,14 @@ def _on_bot_switched(state: State, event: BotSwitched) -> None:
             drop_waiting(state, entry, "bot_stopped: the bot was stopped before the entry was made")
 
 
-def _on_balances(state: State, event: BalancesReported) -> None:
-    for balance in event.balances:
-        key = (balance.venue, balance.asset)
-        if state.balances.get(key) != balance:
-            state.balances[key] = balance
-            state.save(SaveBalance(balance, event.at_ns))
-
-
 def _on_feed_lost(state: State, event: FeedLost) -> None:
+    note_lost(state, event)
     _mark_blind(state, event.instruments, blind=True, cause=event.cause)
 
 
 def _on_feed_resumed(state: State, event: FeedResumed) -> None:
     _mark_blind(state, event.instruments, blind=False, cause="")
+    ask_missed(state, event)
 
 
 def _mark_blind(

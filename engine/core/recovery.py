@@ -23,6 +23,7 @@ from engine.core.closing import (
     exit_order,
 )
 from engine.core.entries import enter
+from engine.core.gaps import note_downtime
 from engine.core.ladder import (
     move_stop_after_rung,
     reach_rungs,
@@ -61,6 +62,7 @@ def on_started(state: State, event: Started) -> None:
         _take_up(state, position)
     for record in event.signals:
         _take_up_signal(state, record)
+    note_downtime(state)
     state.log("service.started", positions=len(event.positions), orders=len(event.orders))
 
 
@@ -70,6 +72,7 @@ def _take_up(state: State, position: Position) -> None:
     if position.status in BEFORE_CLOSE:
         arm(state, position)
     state.resolving[position.id] = Resolving(state.elapsed_ns, state.elapsed_ns + ASK_AGAIN_NS)
+    state.accounts.unsure.add(position.instrument.id)
     for order in state.orders_of(position.id):
         if order.purpose is not Purpose.EXIT:
             _ask_known(state, order)

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.core.accounts import Accounts
 from engine.core.market_view import MarketView
 from engine.core.time_stops import TimeStops
 from engine.model.effects import (
@@ -56,6 +57,7 @@ class GuardConfig(Struct, frozen=True):
         fee_rates: taker fee as a fraction, per venue and market.
         maintenance_margin: fraction of notional below which the venue liquidates.
         gap_strict: whether a limit crossed in a gap closes though the price has come back.
+        stale_feed_ns: after how much silence the adapters tell that a feed is lost.
         monitor_interval_ns: how often the account is compared with our books.
         recv_window_ns: how long after its timestamp a venue still takes a request of ours.
     """
@@ -65,6 +67,7 @@ class GuardConfig(Struct, frozen=True):
     fee_rates: dict[tuple[str, Market], Decimal]
     trigger: PriceSource = PriceSource.LAST
     gap_strict: bool = False
+    stale_feed_ns: int = 10_000_000_000
     monitor_interval_ns: int = 30_000_000_000
     recv_window_ns: int = 5_000_000_000
     leverage: Decimal = Decimal(1)
@@ -212,6 +215,7 @@ class State:
     foreign: dict[InstrumentId, Decimal] = field(default_factory=dict)
     unexplained: dict[InstrumentId, Decimal] = field(default_factory=dict)
     accounts_read: dict[str, int] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     sent_ns: dict[str, int] = field(default_factory=dict)
     fenced: bool = False
     edges: Counter[str] = field(default_factory=Counter)
@@ -313,6 +317,7 @@ class State:
             self.looking.discard(order.client_order_id)
             self.reserved.pop(order.client_order_id, None)
             self.sent_ns.pop(order.client_order_id, None)
+            self.accounts.note_moved(order.instrument, self.at_ns - self.utc_offset_ns)
         else:
             self.take_order(order)
         return order

@@ -1,0 +1,74 @@
+"""What the guardian keeps of the venues' accounts between two reports."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.order import Fill
+
+Holding = tuple[str, str]
+"""What a report has one figure of: (venue, asset) on spot, (venue, instrument) on linear."""
+
+SETTLING_NS = 1_000_000_000
+"""What was executed may be missing from an account read so shortly after, and our own note of the
+time is as coarse as the clock's events."""
+
+
+@dataclass(slots=True)
+class Accounts:
+    """Reports to come, and what the past ones left open.
+
+    Attributes:
+        read_ns: per venue, elapsed time of the last request.
+        unsettled: venues of which the last report did not settle everything.
+        wanted: venues that are to be read though nothing is open there.
+        moved_ns: local monotonic time at which an order of ours ended, or a foreign one was told.
+        based: instruments of which a report told what is held besides ours.
+        unsure: instruments whose foreign executions wait for a report: it cannot be told yet
+            whether they took from ours.
+        held_back: those executions.
+        seen: what the last report found that is not ours, where that differs from what we count.
+        differences: how many counted reports in a row held less than our books.
+        beyond_liquidation: ids of positions whose stop does not lie before their liquidation.
+    """
+
+    read_ns: dict[str, int] = field(default_factory=dict)
+    unsettled: set[str] = field(default_factory=set)
+    wanted: set[str] = field(default_factory=set)
+    moved_ns: dict[Holding, int] = field(default_factory=dict)
+    based: set[InstrumentId] = field(default_factory=set)
+    unsure: set[InstrumentId] = field(default_factory=set)
+    held_back: dict[InstrumentId, list[Fill]] = field(default_factory=dict)
+    seen: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    differences: dict[InstrumentId, int] = field(default_factory=dict)
+    beyond_liquidation: set[str] = field(default_factory=set)
+
+    def note_moved(self, instrument: Instrument, monotonic_ns: int) -> None:
+        """Note that what is held may have changed."""
+        for holding in holdings(instrument):
+            self.moved_ns[holding] = monotonic_ns
+
+    def has_moved(self, instrument: Instrument, since_ns: int) -> bool:
+        """Tell whether an account read at ``since_ns``, monotonic, may lack an execution."""
+        moved_ns = self.moved_ns.get(holdings(instrument)[0])
+        return moved_ns is not None and moved_ns + SETTLING_NS >= since_ns
+
+    def instruments(self) -> set[InstrumentId]:
+        """Return the instruments of which something is kept."""
+        return {*self.based, *self.unsure, *self.held_back, *self.seen, *self.differences}
+
+    def forget(self, instrument: InstrumentId) -> None:
+        """Keep nothing of an instrument of which nothing of ours is open."""
+        self.based.discard(instrument)
+        self.unsure.discard(instrument)
+        self.held_back.pop(instrument, None)
+        self.seen.pop(instrument, None)
+        self.differences.pop(instrument, None)
+
+
+def holdings(instrument: Instrument) -> tuple[Holding, ...]:
+    """Return the figures that an order changes; first the one of what its instrument holds."""
+    venue = instrument.id.venue
+    if instrument.id.market is Market.LINEAR:
+        return ((venue, str(instrument.id)),)
+    return (venue, instrument.base), (venue, instrument.quote)
