@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from engine.core.arming import arm, with_peak, with_thresholds
+from engine.core.arming import arm, note_rules, with_peak, with_thresholds
 from engine.core.closing import in_flight
 from engine.core.state import State
 from engine.model.events import ExitsAmended
@@ -75,6 +75,7 @@ def on_exits_amended(state: State, event: ExitsAmended) -> None:
     position = state.put_position(_with_trailing(state, with_thresholds(position)))
     state.log("position.amended", event.actor, position_id=position.id)
     arm(state, position)
+    note_rules(state, position)
 
 
 def _exits_after(position: Position, changes: ExitChanges) -> Exits:
@@ -102,7 +103,8 @@ def _progress_after(state: State, position: Position, changes: ExitChanges) -> P
         asked = in_flight(state, position, ExitReason.LADDER)
         progress = replace(progress, rungs_done=0, rung_qty=asked, rung_filled=ZERO)
     live = state.with_live_peak(position).progress.peak
-    return replace(progress, peak=live if position.exits.trailing else None)
+    peak = live if position.exits.trailing else None
+    return replace(progress, peak=peak, armed_ns=state.at_ns)
 
 
 def _with_trailing(state: State, position: Position) -> Position:

@@ -58,25 +58,45 @@ def disarm(state: State, position: Position) -> None:
     state.trailing.pop(position.id, None)
 
 
-def move_stop(state: State, position: Position) -> Position:
-    """Move the stop to break-even, unless the one it has protects more; either way, once."""
+def with_break_even(position: Position, fee_rate: Decimal) -> Position:
+    """Return the position with its stop at break-even, unless the one it has protects more.
+
+    Either way its rule is done with. ``fee_rate`` is the taker fee, a fraction.
+    """
     rule, average = position.exits.break_even, average_entry(position)
     if rule is None or average is None or position.progress.at_break_even:
         return position
-    instrument, side = position.instrument, position.side
-    rate = state.config.fee_rate(instrument)
-    stop = break_even_stop(side, average, rule.offset_percent, rate, instrument)
+    side = position.side
+    stop = break_even_stop(side, average, rule.offset_percent, fee_rate, position.instrument)
     before = position.stop_loss
     if before is not None and (stop - before) * side.sign <= 0:
-        position = replace(position, exits=replace(position.exits, break_even=None))
-    else:
-        progress = replace(position.progress, at_break_even=True)
-        position = replace(position, stop_loss=stop, progress=progress)
-        state.log("position.stop_moved", position_id=position.id, stop_loss=str(stop))
-        state.notify("position.stop_moved", position_id=position.id, stop_loss=str(stop))
+        return replace(position, exits=replace(position.exits, break_even=None))
+    progress = replace(position.progress, at_break_even=True)
+    return replace(position, stop_loss=stop, progress=progress)
+
+
+def move_stop(state: State, position: Position) -> Position:
+    """Move the stop to break-even, unless the one it has protects more; either way, once."""
+    moved = with_break_even(position, state.config.fee_rate(position.instrument))
+    if moved is position:
+        return position
+    position = moved
+    if position.progress.at_break_even:
+        progress = replace(position.progress, moved_ns=state.at_ns)
+        position = replace(position, progress=progress)
+        stop = str(position.stop_loss)
+        state.log("position.stop_moved", position_id=position.id, stop_loss=stop)
+        state.notify("position.stop_moved", position_id=position.id, stop_loss=stop)
     position = state.put_position(position)
     arm(state, position)
     return position
+
+
+def note_rules(state: State, position: Position) -> None:
+    """Rules that changed while prices are missing: those of the gap are compared with these."""
+    gap = state.markets[position.instrument.id].gap
+    if gap is not None:
+        gap.before[position.id] = position
 
 
 def save_peaks(state: State, most: int) -> None:
@@ -90,4 +110,5 @@ def save_peaks(state: State, most: int) -> None:
         position = state.positions[position_id]
         shown = state.with_live_peak(position)
         if shown.progress.peak != position.progress.peak:
-            state.put_position(shown)
+            progress = replace(shown.progress, moved_ns=state.at_ns)
+            state.put_position(replace(shown, progress=progress))

@@ -24,14 +24,15 @@ def on_hit(state: State, hit: Hit, received_ns: int) -> None:
     elif hit.rule is Watched.BREAK_EVEN:
         move_stop(state, position)
     else:
-        trigger = Trigger(_reason(position, hit.rule), exact(hit.price), received_ns)
+        trigger = Trigger(reason_of(position, hit.rule), exact(hit.price), received_ns)
         if hit.rule is Watched.RUNG:
             reach_rungs(state, position, trigger)
         else:
             close(state, position, Wish(Cause(trigger.reason, trigger=trigger)))
 
 
-def _reason(position: Position, rule: Watched) -> ExitReason:
+def reason_of(position: Position, rule: Watched) -> ExitReason:
+    """Why a position is closed when a rule of it is reached."""
     if rule is Watched.RUNG:
         return ExitReason.LADDER
     if rule is Watched.STOP:
@@ -48,7 +49,7 @@ def _activate(state: State, position: Position, hit: Hit) -> None:
     """
     if position.exits.trailing is None or position.progress.peak is not None:
         return
-    progress = replace(position.progress, peak=exact(hit.price))
+    progress = replace(position.progress, peak=exact(hit.price), moved_ns=state.at_ns)
     position = state.put_position(replace(position, progress=progress))
     price = plain(exact(hit.price))
     state.log("position.trailing_activated", position_id=position.id, price=price)

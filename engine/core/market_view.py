@@ -10,6 +10,7 @@ from engine.core.book.instrument import InstrumentBook
 from engine.model.instrument import Instrument
 from engine.model.money import exact
 from engine.model.order import OrderSide
+from engine.model.position import Position
 from engine.model.ticks import PriceSource
 
 
@@ -20,6 +21,27 @@ class Arrival(NamedTuple):
     price: float
     time_ms: int
     received_ns: int
+
+
+@dataclass(slots=True)
+class Gap:
+    """A time in which prices of an instrument may have been missed.
+
+    Attributes:
+        since_ns: when it began at the earliest, UTC ns.
+        before: positions as they were when their last prices were taken, by id.
+        asked_ns: elapsed time at which the venue was asked what was missed; None before that.
+        awaited: sources of which the answer is due.
+        told: ids of positions of which a missed limit was told.
+        incomplete: whether it was told that not all can be known.
+    """
+
+    since_ns: int
+    before: dict[str, Position]
+    asked_ns: int | None = None
+    awaited: set[PriceSource] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    incomplete: bool = False
 
 
 @dataclass(slots=True)
@@ -35,6 +57,10 @@ class MarketView:
     """Prices that wait until the closes of an earlier one are under way."""
     doubted: bool = False
     """A price is held until another one tells whether to believe it."""
+    check_due_ns: int = 0
+    """Elapsed time at which the venue is asked next for prices that do not arrive."""
+    gap: Gap | None = None
+    """Prices are missing, or were and the venue is being asked for them."""
 
     @classmethod
     def of(cls, instrument: Instrument, bound: float) -> Self:

@@ -63,17 +63,19 @@ def on_prices_checked(state: State, event: PricesChecked) -> None:
     """Take what the venue says by REST: it speaks for or against prices in doubt.
 
     Its last trade speaks last, and only ever for them: it may be an old one. It may also be the
-    very trade that is in doubt, so one of that price says nothing.
+    very trade that is in doubt, so one of that price says nothing. While the stream brings no
+    prices these take their place.
     """
     view = state.markets.get(event.instrument)
+    if view is not None and event.instrument in state.blind:
+        on_arrivals(state, view, _in_place_of_stream(view, event))
+        return
     if view is None or not view.doubted:
         return
     middle = None
     if event.bid is not None and event.ask is not None:
         middle = (event.bid + event.ask) / 2
-    doubted = view.beliefs[PriceName.LAST].held
-    last = None if doubted is not None and event.last in doubted.prices else event.last
-    acted = 0
+    last, acted = _last_by_rest(view, event), 0
     for belief in view.beliefs.values():
         for price in (event.mark, middle):
             if price is not None:
@@ -82,6 +84,25 @@ def on_prices_checked(state: State, event: PricesChecked) -> None:
         if last is not None and belief.leans_to(last):
             acted += _believe(state, view, belief, belief.witness(last), event.received_ns)
     _go_on(state, view, acted)
+
+
+def _last_by_rest(view: MarketView, event: PricesChecked) -> float | None:
+    doubted = view.beliefs[PriceName.LAST].held
+    return None if doubted is not None and event.last in doubted.prices else event.last
+
+
+def _in_place_of_stream(view: MarketView, event: PricesChecked) -> list[Arrival]:
+    """The prices of an answer, as they would have arrived; the last trade is the oldest witness.
+
+    The venue tells no times with them, so they are as old as the answer.
+    """
+    prices: list[tuple[PriceName, float | None]] = [(PriceName.MARK, event.mark)]
+    if event.bid is not None and event.ask is not None:
+        prices += [(PriceName.BID, event.bid), (PriceName.ASK, event.ask)]
+    prices.append((PriceName.LAST, _last_by_rest(view, event)))
+    return [
+        Arrival(name, price, 0, event.received_ns) for name, price in prices if price is not None
+    ]
 
 
 def on_time(state: State, now_ns: int) -> None:

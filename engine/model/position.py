@@ -77,6 +77,9 @@ class Progress(Struct, frozen=True):
         rung_qty: base quantity that the reached rungs ask for, before rounding to the step.
         rung_filled: base quantity that they have closed.
         adds: add orders made so far.
+        armed_ns: since when the rules are as they are: the last fill of the entry, by the venue's
+            clock, or the owner's last change of them, by ours; UTC ns.
+        moved_ns: since when the peak and the stop are where they are; UTC ns, 0 never moved.
     """
 
     peak: Decimal | None = None
@@ -85,6 +88,13 @@ class Progress(Struct, frozen=True):
     rung_qty: Decimal = ZERO
     rung_filled: Decimal = ZERO
     adds: int = 0
+    armed_ns: int = 0
+    moved_ns: int = 0
+
+    @property
+    def holds_since_ns(self) -> int:
+        """Since when no price has changed anything; UTC ns."""
+        return max(self.armed_ns, self.moved_ns)
 
 
 class Position(Struct, frozen=True):
