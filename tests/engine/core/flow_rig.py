@@ -23,7 +23,7 @@ from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import Fill, Order, OrderStatus
 from engine.model.position import Position
 from engine.model.signal import Action, Signal
-from engine.model.ticks import TradeTick
+from engine.model.ticks import PriceSource, TradeTick
 from tests.engine.core.rig import BTC_PERP, T0, config, position_id
 
 D = Decimal
@@ -67,6 +67,8 @@ class Broker:
         self.orders: list[Order] = []
         self.on_disk: list[bool] = []
         self.asked: list[str] = []
+        self.reads = 0
+        self.refreshed: list[InstrumentId] = []
 
     def submit(self, order: Order) -> None:
         stored = [r.order.client_order_id for r in self.ledger.records if isinstance(r, SaveOrder)]
@@ -75,6 +77,12 @@ class Broker:
 
     def look_up(self, order: Order) -> None:
         self.asked.append(order.client_order_id)
+
+    def read_account(self) -> None:
+        self.reads += 1
+
+    def refresh(self, instrument: Instrument) -> None:
+        self.refreshed.append(instrument.id)
 
     def positions(self) -> Sequence[VenuePosition]:
         return ()
@@ -91,12 +99,16 @@ class Feed:
     def __init__(self) -> None:
         self.watched: list[InstrumentId] = []
         self.checked: list[InstrumentId] = []
+        self.missed: list[tuple[InstrumentId, PriceSource, int]] = []
 
     def watch(self, instrument: Instrument) -> None:
         self.watched.append(instrument.id)
 
     def check(self, instrument: Instrument) -> None:
         self.checked.append(instrument.id)
+
+    def fetch_missed(self, instrument: Instrument, source: PriceSource, since_ms: int) -> None:
+        self.missed.append((instrument.id, source, since_ms))
 
     def unwatch(self, instrument: InstrumentId) -> None:
         self.watched.remove(instrument)
