@@ -7,14 +7,17 @@ end. ``at_ns`` is virtual time; ``life`` counts processes from 0.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 from engine.model.effects import AppendEvent, Record, SendNotice
 from engine.model.events import Event
+from engine.model.instrument import InstrumentId
 from engine.model.order import Fill, Order
 from engine.model.position import Position
 from engine.model.signal import SignalRecord
 from engine.simulation.plan import Fault, OwnerAct, PlannedSignal
+from engine.simulator.matching import VenueOrder
 
 
 @dataclass(slots=True)
@@ -26,7 +29,9 @@ class Life:
     ended_ns: int | None = None
     killed: bool = False
     refused: str | None = None
-    """Why it would not start (another writer)."""
+    """Why it would not start, or ended: another writer."""
+    epoch: int = 0
+    """Of its lease; 0 when it never had one."""
 
 
 class Told(NamedTuple):
@@ -104,10 +109,15 @@ class Struck(NamedTuple):
 
 
 class Venue(NamedTuple):
-    """A venue's own books at the end. ``fills`` holds every execution, ours and others'."""
+    """A venue's own books at the end.
+
+    ``fills`` holds every execution, ours and others'; ``orders`` every order it took, as it ended;
+    ``held`` the signed base quantity (linear) or balance (spot) by instrument.
+    """
 
     fills: Sequence[Fill]
-    holdings: dict[str, object]
+    orders: Sequence[VenueOrder]
+    held: dict[InstrumentId, Decimal]
 
 
 class Facts(NamedTuple):
@@ -137,6 +147,8 @@ class History:
     """Requests of each kind that a process made."""
     crash_points: Counter[str] = field(default_factory=Counter)
     edges: Counter[str] = field(default_factory=Counter)
+    errors: list[tuple[int, int, str]] = field(default_factory=list)
+    """Virtual time, life and words of errors that ended a process by itself."""
     events: int = 0
     """How many events the guardian was given."""
     healed_ns: int = 0

@@ -1,0 +1,354 @@
+"""A lifetime as it happens: venues, prices, people, processes and faults on one virtual clock."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from engine.clock import NS_PER_MS, NS_PER_SECOND
+from engine.core.state import GuardConfig
+from engine.model.effects import Effects
+from engine.model.events import Event
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.order import FillKind, OrderSide
+from engine.simulation.books import Books, BooksFactory, ModelBooks
+from engine.simulation.exchange import LATENCY_NS, Exchange
+from engine.simulation.faults import Faults
+from engine.simulation.history import Facts, History, Venue
+from engine.simulation.people import People
+from engine.simulation.plan import Crash, Fault, Plan, Print
+from engine.simulation.process import Process
+from engine.simulation.sweep import print_at, sweep
+from engine.simulation.virtual import VirtualLoop
+from engine.simulator.matching import VenueRules
+
+OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
+REST_LIMIT_NS = 600 * NS_PER_SECOND
+LOOK_NS = 500 * NS_PER_MS
+RESTART_MS = 1000
+MAX_ERRORS = 3
+"""After so many errors of its own the service is not started again: the lifetime has failed."""
+
+HOME, TWIN = "home", "twin"
+CALM_NS = 2 * NS_PER_SECOND
+FEES = {Market.SPOT: Decimal("0.001"), Market.LINEAR: Decimal("0.0005")}
+
+
+class Storyteller(Protocol):
+    """Takes the story of a lifetime as it happens."""
+
+    def event(self, at_ns: int, life: int, event: Event, effects: Effects) -> None:
+        """The guardian was told something, and answered."""
+
+    def world(self, at_ns: int, text: str) -> None:
+        """Something happened outside of the service."""
+
+
+class World:
+    """Everything there is in one lifetime."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        loop: VirtualLoop,
+        books: BooksFactory | None,
+        story: Sequence[Storyteller] = (),
+    ) -> None:
+        self.plan = plan
+        self.config = _config(plan)
+        self.history = History()
+        self.utc_error_ns = 0
+        self.processes: list[Process] = []
+        self.books: Books = books() if books is not None and plan.on_files else ModelBooks()
+        self._loop = loop
+        self._story = story
+        self.faults = Faults(plan.faults, self.history, self._now)
+        self.venues = {
+            name: Exchange(_rules(name, plan), OPENING, self._now)
+            for name in sorted({path.instrument.id.venue for path in plan.paths})
+        }
+        self._paths: dict[InstrumentId, list[Print]] = {p.instrument.id: [] for p in plan.paths}
+        self._people = People(self)
+        self._died = asyncio.Event()
+        self._last_ms = 0
+
+    # Time
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time."""
+        return self._loop.now_ns
+
+    def _now(self) -> int:
+        return self._loop.now_ns
+
+    def after(self, delay_ns: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Have something happen later."""
+        self._loop.call_later(delay_ns / 1e9, function, *arguments)
+
+    def _at(self, at_ms: int, function: Callable[..., None], *arguments: Any) -> None:
+        self._loop.call_at(at_ms / 1000, function, *arguments)
+
+    # Told by others
+
+    def say(self, text: str) -> None:
+        """Add a line to the story."""
+        for teller in self._story:
+            teller.world(self.now_ns, text)
+
+    def trace(self, life: int, event: Event, effects: Effects) -> None:
+        """Add what the guardian was told and answered to the story."""
+        for teller in self._story:
+            teller.event(self.now_ns, life, event, effects)
+
+    @property
+    def process(self) -> Process | None:
+        """Whoever answers at the service's address: the newest process that is up."""
+        return next((p for p in reversed(self.processes) if p.is_up), None)
+
+    def on_ended(self, process: Process) -> None:
+        """A process has ended."""
+        self.processes.remove(process)
+        if process.host == HOME:
+            self._died.set()
+
+    def is_trading(self, instrument: Instrument) -> Instrument:
+        """Return an instrument as its venue lists it now."""
+        delisted = self.faults.active("delist", instrument.id.venue, instrument.id) is not None
+        return replace(instrument, trading=not delisted)
+
+    def print_of(self, instrument: InstrumentId) -> Print | None:
+        """What an instrument costs now."""
+        made = self._paths[instrument]
+        return made[-1] if made else None
+
+    def prints_since(self, instrument: InstrumentId, since_ms: int) -> list[Print]:
+        """What an instrument has cost since a moment."""
+        return [p for p in self._paths[instrument] if p.at_ms >= since_ms]
+
+    # Living
+
+    async def live(self) -> None:
+        """Live through the plan, heal, come to rest, and close what is left."""
+        self._lay_out()
+        lives = self._loop.create_task(self._lives())
+        await self._until(self.plan.heal_ms * NS_PER_MS)
+        self._heal()
+        for stage in (self._stay_calm, self._sweep, self._close_all):
+            if not await self._rest(stage):
+                break
+        lives.cancel()
+        for process in list(self.processes):
+            await process.stop()
+
+    def _lay_out(self) -> None:
+        plan = self.plan
+        beginnings: dict[str, Callable[[Fault], None]] = {
+            "ext": self._by_hand,
+            "ext_add": self._by_hand,
+            "liq": self._by_hand,
+            "jump": self._jump,
+            "stall": self._stall,
+            "twin": self._second,
+        }
+        for path in plan.paths:
+            for each in path.prints:
+                self._at(each.at_ms, self._print, path.instrument, each)
+        for planned in plan.signals:
+            for at_ms in planned.deliveries_ms:
+                self._at(at_ms, self._people.deliver, planned)
+        for act in plan.acts:
+            self._at(act.at_ms, self._people.act, act)
+        for fault in plan.faults:
+            begin = beginnings.get(fault.kind)
+            if begin is not None:
+                self._at(fault.at_ms, begin, fault)
+        for crash in plan.crashes:
+            self._at(crash.by_ms, self._kill, crash.life)
+        self.after(LOOK_NS, self._look)
+
+    def _print(self, instrument: Instrument, new: Print) -> None:
+        """The market makes a price: the venue first, then whoever streams it."""
+        self._paths[instrument.id].append(new)
+        self.venues[instrument.id.venue].price(instrument, new)
+        for process in list(self.processes):
+            process.feeds[instrument.id.venue].on_print(instrument, new)
+
+    def _look(self) -> None:
+        """What happens by time alone: waiting orders, and streams that have gone silent."""
+        for venue in self.venues.values():
+            venue.pass_time()
+        for process in list(self.processes):
+            for feed in process.feeds.values():
+                feed.check_age()
+        self.after(LOOK_NS, self._look)
+
+    def _kill(self, life: int) -> None:
+        for process in list(self.processes):
+            if process.number == life:
+                process.die("by time")
+
+    async def _lives(self) -> None:
+        """Keep the service up, as a supervisor does."""
+        crashes = {crash.life: crash for crash in self.plan.crashes}
+        while True:
+            self._died.clear()
+            number = len(self.history.lives)
+            crash = crashes.get(number)
+            self._begin(number, crash if self._is_ill else None, HOME)
+            await self._died.wait()
+            if len(self.history.errors) >= MAX_ERRORS:
+                return
+            down_ms = RESTART_MS if crash is None else crash.down_ms
+            await asyncio.sleep(down_ms / 1000)
+
+    def _begin(self, number: int, crash: Crash | None, host: str) -> None:
+        self.say(f"life {number} begins at {host}")
+        process = Process(self, number, crash, host)
+        self.processes.append(process)
+        process.start()
+
+    @property
+    def _is_ill(self) -> bool:
+        return self.now_ns < self.plan.heal_ms * NS_PER_MS
+
+    # Faults that begin by themselves
+
+    def _by_hand(self, fault: Fault) -> None:
+        """The owner trades past us, or the venue liquidates."""
+        exchange, instrument = self._subject(fault)
+        if instrument is None or instrument.id not in exchange.prints:
+            return
+        held = exchange.held(instrument)
+        kind = FillKind.LIQUIDATION if fault.kind == "liq" else FillKind.TRADE
+        if fault.kind == "liq" and (not held or instrument.id.market is Market.SPOT):
+            return
+        share = Decimal(1) if fault.kind == "liq" else Decimal(repr(fault.amount))
+        qty = instrument.floor_qty(abs(held) * share)
+        side = OrderSide.SELL if held > 0 else OrderSide.BUY
+        if fault.kind == "ext_add":
+            qty, side = max(qty, instrument.min_qty), side.opposite
+        if qty > 0:
+            self.faults.note(fault)
+            self.say(f"{fault.kind}: {side} {qty} {instrument.id}")
+            exchange.trade_by_hand(instrument, side, qty, kind)
+
+    def _subject(self, fault: Fault) -> tuple[Exchange, Instrument | None]:
+        paths = [p.instrument for p in self.plan.paths if p.instrument.id == fault.instrument]
+        venue = fault.venue or (paths[0].id.venue if paths else next(iter(self.venues)))
+        return self.venues[venue], paths[0] if paths else None
+
+    def _jump(self, fault: Fault) -> None:
+        self.faults.note(fault)
+        self.utc_error_ns += round(fault.amount * NS_PER_SECOND)
+
+    def _stall(self, fault: Fault) -> None:
+        process = self.process
+        if process is not None:
+            self.faults.note(fault)
+            process.stall(fault.for_ms * NS_PER_MS)
+
+    def _second(self, fault: Fault) -> None:
+        """Somebody starts a second installation on the same database."""
+        self.faults.note(fault)
+        self._begin(len(self.history.lives), None, TWIN)
+
+    # The end
+
+    def _heal(self) -> None:
+        self.faults.heal()
+        self.utc_error_ns = 0
+        for process in list(self.processes):
+            process.crash = None
+            if process.host == TWIN:
+                process.die("switched off")
+        self.history.healed_ns = self.now_ns
+        self.say("all faults are healed")
+
+    async def _until(self, at_ns: int) -> None:
+        await asyncio.sleep((at_ns - self.now_ns) / 1e9)
+
+    async def _rest(self, stage: Callable[[], None]) -> bool:
+        """Let something happen, then wait for rest; tells whether it came."""
+        stage()
+        limit_ns = self.history.healed_ns + REST_LIMIT_NS
+        while self.now_ns < limit_ns and len(self.history.errors) < MAX_ERRORS:
+            await asyncio.sleep(2.0)
+            if self._is_quiet():
+                self.history.quiet_ns = self.now_ns
+                return True
+        self.history.quiet_ns = None
+        return False
+
+    def _is_quiet(self) -> bool:
+        process = self.process
+        if process is None or len(self.processes) > 1 or self._last_ms * NS_PER_MS > self.now_ns:
+            return False
+        guardian = process.guardian
+        return not (
+            guardian.orders_in_flight()
+            or process.flow.problems()
+            or any(str(p.status) in {"opening", "closing", "stuck"} for p in guardian.positions())
+        )
+
+    def _stay_calm(self) -> None:
+        """Let every instrument trade on at its last price, for as long as it takes."""
+        now_ms = self.now_ns // NS_PER_MS
+        for path in self.plan.paths:
+            made = self._paths[path.instrument.id]
+            price = made[-1].last if made else path.prints[0].last
+            self._print(path.instrument, print_at(path.instrument, price, now_ms))
+        self.after(CALM_NS, self._stay_calm)
+
+    def _sweep(self) -> None:
+        """Take prices through whatever limit is left."""
+        now_ms = self.now_ns // NS_PER_MS
+        for path in self.plan.paths:
+            prints = sweep(path.instrument, self._paths[path.instrument.id][-1].last, now_ms)
+            self._last_ms = prints[-1].at_ms
+            for each in prints:
+                self._at(each.at_ms, self._print, path.instrument, each)
+
+    def _close_all(self) -> None:
+        """The owner closes what no rule has closed."""
+        process = self.process
+        if process is None:
+            return
+        self._people.close_all(process)
+
+    # What is left
+
+    def facts(self) -> Facts:
+        """What storage holds."""
+        return self.books.facts()
+
+    def ends(self) -> dict[str, Venue]:
+        """The venues' own books."""
+        instruments = [path.instrument for path in self.plan.paths]
+        return {name: exchange.end(instruments) for name, exchange in self.venues.items()}
+
+
+def _config(plan: Plan) -> GuardConfig:
+    venues = {path.instrument.id.venue for path in plan.paths}
+    return GuardConfig(
+        exits=plan.exits,
+        position_size=Decimal(100),
+        fee_rates={(venue, market): FEES[market] for venue in venues for market in Market},
+        trigger=plan.trigger,
+        gap_strict=plan.gap_strict,
+        add_on_same=plan.add_on_same,
+        monitor_interval_ns=10 * NS_PER_SECOND,
+    )
+
+
+def _rules(venue: str, plan: Plan) -> VenueRules:
+    del plan
+    return VenueRules(
+        venue=venue,
+        fee_rates=FEES,
+        latency_ns=LATENCY_NS,
+        slippage_bps=Decimal(5),
+        ids_unique_for_ever=venue != "binance",
+    )
