@@ -26,6 +26,17 @@ class Funding(Struct, frozen=True):
     rate: float
 
 
+class FeeAsset(Struct, frozen=True):
+    """A third asset in which fees are paid, as BNB; ``rate`` is one unit's worth in quote asset."""
+
+    asset: str
+    rate: Decimal
+
+    def fee(self, value: Decimal) -> Decimal:
+        """Return a fee that is worth ``value`` in quote asset."""
+        return ratio(value, self.rate)
+
+
 @dataclass(slots=True)
 class LinearPosition:
     """A netted position: ``qty`` is signed base, ``value`` is qty x average entry (signed).
@@ -48,6 +59,11 @@ class LinearPosition:
     def sign(self) -> Decimal:
         """+1 for a long, -1 for a short."""
         return ONE.copy_sign(self.qty)
+
+    @property
+    def closing_side(self) -> OrderSide:
+        """What an order does that reduces it."""
+        return OrderSide.SELL if self.qty > ZERO else OrderSide.BUY
 
     @property
     def margin(self) -> Decimal:
@@ -115,7 +131,12 @@ class Account:
         return abs(signed) if reduces else ZERO
 
     def missing(
-        self, instrument: Instrument, side: OrderSide, parts: Iterable[Part], rate: Decimal
+        self,
+        instrument: Instrument,
+        side: OrderSide,
+        parts: Iterable[Part],
+        rate: Decimal,
+        paid_in: FeeAsset | None = None,
     ) -> tuple[str, Decimal] | None:
         """Tell the asset of which trades need more than is free, and how much they need.
 
@@ -126,7 +147,7 @@ class Account:
             trial.positions[instrument.id] = replace(self.positions[instrument.id])
         qty = ZERO
         for part_price, part_qty in parts:
-            trial.trade(instrument, side, part_qty, part_price, rate)
+            trial.trade(instrument, side, part_qty, part_price, rate, paid_in)
             qty += part_qty
         sells = instrument.id.market is Market.SPOT and side is OrderSide.SELL
         asset = instrument.base if sells else instrument.quote
@@ -139,12 +160,23 @@ class Account:
         self.wallet[asset] = self.total(asset) + amount
 
     def trade(
-        self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, rate: Decimal
+        self,
+        instrument: Instrument,
+        side: OrderSide,
+        qty: Decimal,
+        price: Decimal,
+        rate: Decimal,
+        paid_in: FeeAsset | None = None,
     ) -> tuple[Decimal, str]:
         """Trade at a fee rate (a fraction); returns the fee and its asset.
 
-        Spot buys pay it in base, everything else in quote.
+        Spot buys pay it in base, everything else in quote, unless a third asset is told.
         """
+        if paid_in is not None:
+            fee = paid_in.fee(qty * price * rate)
+            self.trade(instrument, side, qty, price, ZERO)
+            self.add(paid_in.asset, -fee)
+            return fee, paid_in.asset
         if instrument.id.market is Market.LINEAR:
             fee = qty * price * rate
             self.trade_linear(instrument, side, qty, price, fee)
@@ -184,8 +216,7 @@ class Account:
 
         What the tick leaves of the margin is the fee, so that the margin is lost to the last digit.
         """
-        side = OrderSide.SELL if position.qty > ZERO else OrderSide.BUY
-        qty, price = abs(position.qty), position.bankruptcy_price()
+        side, qty, price = position.closing_side, abs(position.qty), position.bankruptcy_price()
         fee = position.margin - (position.value - position.qty * price)
         self.trade_linear(position.instrument, side, qty, price, fee)
         return side, qty, price, fee

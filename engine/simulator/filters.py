@@ -7,13 +7,21 @@ from msgspec import Struct
 from engine.model.errors import Rejected
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, plain
-from engine.model.order import Order, OrderSide
+from engine.model.order import Order, OrderSide, Refusal
 
 MAX_LEVELS = 100
 """Displayed sizes that the book is deep: what an order asks for beyond them is not filled."""
 
 Part = tuple[Decimal, Decimal]
 """Price in quote asset and quantity in base asset of one execution."""
+
+
+class Refused(Rejected):
+    """The venue does not take an order; ``refusal`` is the class of its error code."""
+
+    def __init__(self, refusal: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class Offer(Struct, frozen=True):
@@ -56,26 +64,36 @@ def walk(instrument: Instrument, side: OrderSide, qty: Decimal, offer: Offer) ->
     return parts
 
 
+def take_touch(instrument: Instrument, side: OrderSide, qty: Decimal, offer: Offer) -> list[Part]:
+    """Take of ``qty`` what the first level still shows; nothing where others took it all."""
+    shown = qty if offer.shown is None else offer.shown - offer.taken
+    part = min(qty, shown)
+    return [(worse(instrument, side, offer.price, ZERO), part)] if part > ZERO else []
+
+
 def check_filters(order: Order) -> None:
-    """Raise Rejected where the venue's filters refuse an order whatever the price is."""
+    """Raise Refused where the venue's filters refuse an order whatever the price is."""
     instrument, qty = order.instrument, order.qty
     if not instrument.trading:
-        raise Rejected(f"not_trading: {instrument.id} takes no orders")
+        raise Refused(Refusal.OTHER, f"not_trading: {instrument.id} takes no orders")
     if qty <= ZERO or qty != instrument.floor_qty(qty) or qty < instrument.min_qty:
-        raise Rejected(
+        raise Refused(
+            Refusal.FILTERS,
             f"lot_size: {plain(qty)} is not a multiple of {plain(instrument.qty_step)}"
-            f" of at least {plain(instrument.min_qty)}"
+            f" of at least {plain(instrument.min_qty)}",
         )
     if instrument.max_market_qty is not None and qty > instrument.max_market_qty:
-        raise Rejected(f"max_market_qty: {plain(qty)} is above {plain(instrument.max_market_qty)}")
+        most = plain(instrument.max_market_qty)
+        raise Refused(Refusal.FILTERS, f"max_market_qty: {plain(qty)} is above {most}")
 
 
 def check_notional(order: Order, price: Decimal) -> None:
-    """Raise Rejected where an order is worth too little at ``price``; reduce-only is exempt."""
+    """Raise Refused where an order is worth too little at ``price``; reduce-only is exempt."""
     instrument, notional = order.instrument, order.qty * price
     exempt = order.reduce_only and instrument.id.market is Market.LINEAR
     if notional < instrument.min_notional and not exempt:
-        raise Rejected(
+        raise Refused(
+            Refusal.FILTERS,
             f"min_notional: worth {plain(notional)} {instrument.quote},"
-            f" at least {plain(instrument.min_notional)} is needed"
+            f" at least {plain(instrument.min_notional)} is needed",
         )

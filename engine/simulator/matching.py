@@ -6,57 +6,45 @@ acceptance plus the latency: up to the displayed size at the touch, the rest one
 worse for each further displayed size; what one order takes of a quote, the next one finds gone.
 Without a quote for a second it meets the last trade, ``slippage_bps`` worse; without any price for
 ten seconds it is rejected. A market order is immediate-or-cancel: what is left where the book ends
-(``filters.MAX_LEVELS``) is cancelled.
+(``filters.MAX_LEVELS``) is cancelled, unless ``VenueRules.rests``.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.model.errors import Rejected
-from engine.model.events import (
-    Balance,
-    BalancesReported,
-    FundingPaid,
-    OrderFilled,
-    OrderLookedUp,
-    OrderUpdated,
-    VenuePosition,
-)
-from engine.model.exits import Side
-from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.money import ONE, ZERO, exact, plain
-from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus
+from engine.model.events import OrderFilled, OrderLookedUp, OrderUpdated
+from engine.model.instrument import InstrumentId
+from engine.model.money import ZERO, exact
+from engine.model.order import FINAL, Fill, Order, OrderSide, OrderStatus, Refusal
 from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
-from engine.simulator.account import Account, Funding, LinearPosition
-from engine.simulator.filters import Offer, Part, check_filters, check_notional, walk, worse
+from engine.simulator.account import Account, FeeAsset
+from engine.simulator.books import Report, VenueRules
+from engine.simulator.filters import (
+    Offer,
+    Part,
+    Refused,
+    check_filters,
+    check_notional,
+    take_touch,
+    walk,
+    worse,
+)
+from engine.simulator.margin import MarginBooks
+
+__all__ = ["Report", "VenueModel", "VenueOrder", "VenueRules"]
 
 QUOTE_WAIT_NS = 1_000_000_000
 PRICE_WAIT_NS = 10_000_000_000
 BPS = Decimal(10_000)
 IOC_REST = "ioc: the rest was cancelled, a market order is immediate-or-cancel"
 REDUCED = "reduce_only: the rest was cancelled, the position is flat"
+CANCELLED = "cancelled: the rest was cancelled on request"
 
-Report = OrderUpdated | OrderFilled | BalancesReported | FundingPaid
-
-
-class VenueRules(Struct, frozen=True):
-    """How a venue treats us.
-
-    Attributes:
-        fee_rates: taker fee per market, as a fraction.
-        ids_unique_for_ever: False where a client order id may be used again once the order under it
-            is final (Binance).
-    """
-
-    venue: str
-    fee_rates: dict[Market, Decimal]
-    latency_ns: int
-    slippage_bps: Decimal
-    leverage: Decimal = ONE
-    maintenance_margin: Decimal = Decimal("0.005")
-    ids_unique_for_ever: bool = True
+RefusalHook = Callable[[Order], tuple[Refusal, str] | None]
+"""Tells whether and why a venue refuses an order: the class of its error code, and its message."""
 
 
 class VenueOrder(Struct, frozen=True):
@@ -69,26 +57,24 @@ class VenueOrder(Struct, frozen=True):
     due_ns: int = 0
     message: str | None = None
     fills: tuple[Fill, ...] = ()
+    refusal: Refusal = Refusal.OTHER
 
 
-class VenueModel:
+class VenueModel(MarginBooks):
     """One venue's account and its orders.
 
-    ``unsaved`` tells that the record lacks something that no report was made of.
+    Attributes:
+        refusal, late_refusal: what the venue refuses besides, when an order arrives and when it
+            meets a price.
     """
 
     def __init__(self, rules: VenueRules, account: Account, next_id: int) -> None:
-        self.rules = rules
+        super().__init__(rules, account, next_id)
         self._slippage = rules.slippage_bps / BPS
-        self.account = account
-        self.next_id = next_id
         self.orders: dict[str, VenueOrder] = {}
-        self.funding: dict[InstrumentId, Funding] = {}
         self.changed_orders: dict[str, VenueOrder] = {}
-        self.new_fills: list[Fill] = []
-        self.new_funding: list[FundingPaid] = []
-        self.unsaved = False
-        self._settled_ms: dict[InstrumentId, int] = {}
+        self.refusal: RefusalHook = _nothing
+        self.late_refusal: RefusalHook = _nothing
         self._pending: dict[str, VenueOrder] = {}
         self._last: dict[InstrumentId, float] = {}
 
@@ -100,12 +86,13 @@ class VenueModel:
         known = self.orders.get(key)
         if known is not None and (self.rules.ids_unique_for_ever or key in self._pending):
             return [self._duplicate(known, time_ns)]
-        taken = VenueOrder(order, self._new_id(), OrderStatus.ACKNOWLEDGED)
+        taken = VenueOrder(order, self.new_id(), OrderStatus.ACKNOWLEDGED)
         taken = replace(taken, due_ns=now_ns + self.rules.latency_ns)
         try:
+            _ask(self.refusal, order)
             check_filters(order)
-        except Rejected as refusal:
-            return [self._finish(taken, OrderStatus.REJECTED, time_ns, str(refusal))]
+        except Refused as refused:
+            return [self._refuse(taken, refused, time_ns)]
         self._pending[key] = taken
         self._keep(taken)
         return [self._update(taken, time_ns)]
@@ -141,8 +128,15 @@ class VenueModel:
         for known in orders:
             key = known.order.client_order_id
             self.orders[key] = known
-            if known.status is OrderStatus.ACKNOWLEDGED:
+            if known.status not in FINAL:
                 self._pending[key] = self.orders[key] = replace(known, due_ns=now_ns)
+
+    def cancel_rest(self, client_order_id: str, time_ns: int) -> list[Report]:
+        """Cancel what is left of an order; nothing happens where nothing is left."""
+        pending = self._pending.get(client_order_id)
+        if pending is None:
+            return []
+        return [self._finish(pending, OrderStatus.CANCELLED, time_ns, CANCELLED)]
 
     @property
     def has_pending(self) -> bool:
@@ -160,7 +154,7 @@ class VenueModel:
         if isinstance(tick, TradeTick):
             self._last[tick.instrument] = tick.price
             return False
-        return self._observe_mark(tick)
+        return self.observe_mark(tick)
 
     def on_tick(self, tick: Tick, time_ns: int) -> list[Report]:
         """Take a price; returns what it caused."""
@@ -168,12 +162,15 @@ class VenueModel:
             return []
         if isinstance(tick, QuoteTick):
             return self._on_quote(tick, time_ns)
-        return self._on_mark(tick, time_ns) if isinstance(tick, MarkTick) else []
+        return self.on_mark(tick, time_ns) if isinstance(tick, MarkTick) else []
 
     def advance(self, now_ns: int, time_ns: int) -> list[Report]:
-        """Match orders that waited too long for a quote at the last trade, or reject them."""
+        """Match orders that waited too long for a quote at the last trade, or reject them.
+
+        The rest of an order that has met a quote waits for the next one.
+        """
         reports: list[Report] = []
-        for pending in list(self._pending.values()):
+        for pending in [each for each in self._pending.values() if not each.filled_qty]:
             waited_ns = now_ns - pending.due_ns
             instrument = pending.order.instrument
             last = self._last.get(instrument.id)
@@ -199,7 +196,7 @@ class VenueModel:
                 size = max(order.instrument.floor_qty(exact(shown)), order.instrument.qty_step)
                 offer = Offer(exact(touch), size, self._slippage, taken[side])
                 reports += self._match(pending, offer, time_ns)
-                taken[side] += self.orders[order.client_order_id].filled_qty
+                taken[side] += self.orders[order.client_order_id].filled_qty - pending.filled_qty
         return reports
 
     # Matching
@@ -207,49 +204,52 @@ class VenueModel:
     def _match(self, pending: VenueOrder, offer: Offer, time_ns: int) -> list[Report]:
         order, instrument = pending.order, pending.order.instrument
         try:
-            wanted = self._wanted(order)
-            check_notional(order, offer.price)
-            parts = walk(instrument, order.side, wanted, offer)
-            self._check_funds(order, parts)
-        except Rejected as refusal:
-            return [self._finish(pending, OrderStatus.REJECTED, time_ns, str(refusal))]
-        for price, qty in parts:
-            pending = self._fill(pending, qty, price, time_ns)
-        reports: list[Report] = [OrderFilled(fill, time_ns) for fill in pending.fills]
+            _ask(self.late_refusal, order)
+            wanted = self._wanted(pending)
+            if not pending.fills:
+                check_notional(order, offer.price)
+            rests = self.rules.rests and offer.shown is not None
+            parts = (take_touch if rests else walk)(instrument, order.side, wanted, offer)
+            paid_in = self.pays_in(instrument, parts)
+            self.check_funds(instrument, order.side, parts, paid_in)
+        except Refused as refused:
+            return [self._refuse(pending, refused, time_ns)]
+        if rests and not parts:
+            return []
+        fills = [self._fill(pending, part, time_ns, paid_in) for part in parts]
+        filled_qty = sum((fill.qty for fill in fills), pending.filled_qty)
+        is_reduced = filled_qty - pending.filled_qty == wanted
+        pending = replace(pending, filled_qty=filled_qty, fills=(*pending.fills, *fills))
+        reports: list[Report] = [OrderFilled(fill, time_ns) for fill in fills]
         reports.append(self.balances(instrument, time_ns))
-        status, message = OrderStatus.FILLED, None
-        if pending.filled_qty < order.qty:
-            status = OrderStatus.CANCELLED
-            message = REDUCED if pending.filled_qty == wanted else IOC_REST
-        reports.append(self._finish(pending, status, time_ns, message))
+        if filled_qty == order.qty:
+            reports.append(self._finish(pending, OrderStatus.FILLED, time_ns, None))
+        elif is_reduced or not rests:
+            message = REDUCED if is_reduced else IOC_REST
+            reports.append(self._finish(pending, OrderStatus.CANCELLED, time_ns, message))
+        else:
+            reports.append(self._rest(pending, time_ns))
         return reports
 
-    def _wanted(self, order: Order) -> Decimal:
-        """What an order may trade: a reduce-only one no more than the position."""
+    def _wanted(self, pending: VenueOrder) -> Decimal:
+        """What an order may still trade: a reduce-only one no more than the position."""
+        order, left = pending.order, pending.order.qty - pending.filled_qty
         if not order.reduce_only:
-            return order.qty
-        wanted = min(order.qty, self.account.reducible(order.instrument.id, order.side))
+            return left
+        wanted = min(left, self.account.reducible(order.instrument.id, order.side))
         if not wanted:
-            raise Rejected(f"reduce_only: there is no position that a {order.side} reduces")
+            message = f"reduce_only: there is no position that a {order.side} reduces"
+            raise Refused(Refusal.REDUCE_ONLY, message)
         return wanted
 
-    def _check_funds(self, order: Order, parts: list[Part]) -> None:
-        instrument, account = order.instrument, self.account
+    def _fill(
+        self, pending: VenueOrder, part: Part, time_ns: int, paid_in: FeeAsset | None
+    ) -> Fill:
+        order, instrument, (price, qty) = pending.order, pending.order.instrument, part
         rate = self.rules.fee_rates[instrument.id.market]
-        missing = account.missing(instrument, order.side, parts, rate)
-        if missing is not None:
-            asset, needed = missing
-            raise Rejected(
-                f"insufficient_balance: needs {plain(needed)} {asset},"
-                f" {plain(account.free(asset))} is free"
-            )
-
-    def _fill(self, pending: VenueOrder, qty: Decimal, price: Decimal, time_ns: int) -> VenueOrder:
-        order, instrument = pending.order, pending.order.instrument
-        rate = self.rules.fee_rates[instrument.id.market]
-        fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate)
+        fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate, paid_in)
         fill = Fill(
-            venue_trade_id=self._new_id(),
+            venue_trade_id=self.new_id(),
             instrument=instrument,
             side=order.side,
             qty=qty,
@@ -259,108 +259,25 @@ class VenueModel:
             time_ns=time_ns,
             client_order_id=order.client_order_id,
             venue_order_id=pending.venue_order_id,
+            fee_rate=paid_in.rate if paid_in else None,
         )
-        self.new_fills.append(fill)
-        return replace(pending, filled_qty=pending.filled_qty + qty, fills=(*pending.fills, fill))
-
-    # Margin
-
-    def _observe_mark(self, tick: MarkTick) -> bool:
-        """Note when funding is due next; True when this mark may settle it or liquidate."""
-        due = self.funding.get(tick.instrument)
-        held = tick.instrument in self.account.positions
-        settles = due is not None and tick.venue_time_ms >= due.next_ms
-        if not settles and (
-            due is None or tick.next_funding_ms != due.next_ms or tick.funding_rate != due.rate
-        ):
-            self._note_funding(tick, due, held)
-        return held or settles
-
-    def _note_funding(self, tick: MarkTick, due: Funding | None, held: bool) -> None:
-        next_ms = tick.next_funding_ms
-        settled_ms = self._settled_ms.get(tick.instrument, 0)
-        if tick.funding_rate is None or next_ms <= max(tick.venue_time_ms, settled_ms):
-            return
-        self.funding[tick.instrument] = Funding(next_ms, tick.funding_rate)
-        if held and (due is None or due.next_ms != next_ms):
-            self.unsaved = True  # a settlement that falls into a downtime is still owed
-
-    def _on_mark(self, tick: MarkTick, time_ns: int) -> list[Report]:
-        reports: list[Report] = []
-        mark = exact(tick.mark)
-        due = self.funding.get(tick.instrument)
-        position = self.account.positions.get(tick.instrument)
-        if due is not None and tick.venue_time_ms >= due.next_ms:
-            del self.funding[tick.instrument]
-            self._settled_ms[tick.instrument] = due.next_ms
-            self._note_funding(tick, None, position is not None)
-            if position is not None:
-                reports += self._settle_funding(position, mark, due, time_ns)
-        if position is not None and position.is_liquidated(mark, self.rules.maintenance_margin):
-            reports += self._liquidate(position, time_ns)
-        return reports
-
-    def _settle_funding(
-        self, position: LinearPosition, mark: Decimal, due: Funding, time_ns: int
-    ) -> list[Report]:
-        """Longs pay shorts where the rate is positive."""
-        amount = position.qty * mark * exact(due.rate)
-        instrument = position.instrument
-        self.account.add(instrument.quote, -amount)
-        paid = FundingPaid(self._new_id(), instrument, amount, time_ns)
-        self.new_funding.append(paid)
-        return [paid, self.balances(instrument, time_ns)]
-
-    def _liquidate(self, position: LinearPosition, time_ns: int) -> list[Report]:
-        """Close at the last tick before bankruptcy; what is left of the margin is the fee."""
-        instrument = position.instrument
-        side, qty, price, fee = self.account.liquidate(position)
-        fill = Fill(
-            venue_trade_id=self._new_id(),
-            instrument=instrument,
-            side=side,
-            qty=qty,
-            price=price,
-            fee=fee,
-            fee_asset=instrument.quote,
-            time_ns=time_ns,
-            kind=FillKind.LIQUIDATION,
-        )
-        self.new_fills.append(fill)
-        return [OrderFilled(fill, time_ns), self.balances(instrument, time_ns)]
+        self.book_fill(fill)
+        return fill
 
     # Reports
 
-    def balances(self, instrument: Instrument, time_ns: int) -> BalancesReported:
-        """Balances of the two assets of an instrument."""
-        assets = {instrument.quote}
-        if instrument.id.market is Market.SPOT:
-            assets.add(instrument.base)
-        return self.all_balances(time_ns, sorted(assets))
+    def _refuse(self, order: VenueOrder, refused: Refused, time_ns: int) -> OrderUpdated:
+        """Reject an order, or cancel its rest where something of it was filled."""
+        status = OrderStatus.CANCELLED if order.fills else OrderStatus.REJECTED
+        order = replace(order, refusal=refused.refusal)
+        return self._finish(order, status, time_ns, str(refused))
 
-    def all_balances(self, time_ns: int, assets: list[str] | None = None) -> BalancesReported:
-        """Balances of ``assets``, or of every asset there is."""
-        account, venue = self.account, self.rules.venue
-        names = sorted(account.wallet) if assets is None else assets
-        rows = (
-            Balance(venue, name, account.total(name), account.free(name), account.locked(name))
-            for name in names
-        )
-        return BalancesReported(tuple(rows), time_ns)
-
-    def venue_positions(self) -> list[VenuePosition]:
-        """The netted linear positions."""
-        maintenance = self.rules.maintenance_margin
-        return [
-            VenuePosition(
-                key,
-                Side.LONG if position.qty > ZERO else Side.SHORT,
-                abs(position.qty),
-                position.entry_price,
-                position.liquidation_price(maintenance),
-            )
-            for key, position in self.account.positions.items()
-        ]
+    def _rest(self, order: VenueOrder, time_ns: int) -> OrderUpdated:
+        """Let an order wait with what is left of it."""
+        resting = replace(order, status=OrderStatus.PARTIALLY_FILLED)
+        self._pending[order.order.client_order_id] = resting
+        self._keep(resting)
+        return self._update(resting, time_ns)
 
     def _finish(
         self, order: VenueOrder, status: OrderStatus, time_ns: int, message: str | None
@@ -378,12 +295,20 @@ class VenueModel:
             filled_qty=order.filled_qty,
             venue_order_id=order.venue_order_id,
             message=order.message,
+            refusal=order.refusal,
         )
 
     def _keep(self, order: VenueOrder) -> None:
         self.orders[order.order.client_order_id] = order
         self.changed_orders[order.venue_order_id] = order
 
-    def _new_id(self) -> str:
-        self.next_id += 1
-        return str(self.next_id)
+
+def _nothing(_: Order) -> None:
+    """Refuse no order."""
+
+
+def _ask(hook: RefusalHook, order: Order) -> None:
+    """Raise Refused where a hook refuses an order."""
+    answer = hook(order)
+    if answer is not None:
+        raise Refused(*answer)

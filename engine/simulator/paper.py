@@ -15,7 +15,6 @@ import structlog
 from engine.clock import NS_PER_MS
 from engine.model.errors import Retryable
 from engine.model.events import (
-    AccountReported,
     InstrumentRefreshed,
     OrderSent,
     VenuePosition,
@@ -71,9 +70,7 @@ class PaperBroker:
     def read_account(self) -> None:
         """Tell what the account holds now, after what is told before it."""
         now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
-        balances = self._model.all_balances(time_ns).balances
-        positions = tuple(self._model.venue_positions())
-        self._answer([AccountReported(self.venue, positions, balances, time_ns, now_ns)])
+        self._answer([self._model.report(now_ns, time_ns)])
 
     def refresh(self, instrument: Instrument) -> None:
         """Answer with the filters the account knows: those the orders came with."""
