@@ -170,8 +170,8 @@ class World:
         self.flow.on_tick(TradeTick(BTC_PERP.id, price, 0, 0, 1))
 
     def signal(self, number: int = 1, action: str = "buy") -> SignalReceived:
-        signal = Signal(f"s{number}", self.clock.now, "webhook", Action(action), BTC_PERP)
-        return SignalReceived(signal, position_id(number), self.clock.now)
+        signal = Signal(f"s{number}", self.clock.now_ns(), "webhook", Action(action), BTC_PERP)
+        return SignalReceived(signal, position_id(number), self.clock.now_ns())
 
     def fill(self, order: Order, price: str) -> None:
         fill = Fill(
@@ -182,11 +182,11 @@ class World:
             price=D(price),
             fee=D(0),
             fee_asset="USDT",
-            time_ns=self.clock.now,
+            time_ns=self.clock.now_ns(),
             client_order_id=order.client_order_id,
         )
-        self.flow.handle(OrderFilled(fill, self.clock.now))
-        done = OrderUpdated(order.client_order_id, OrderStatus.FILLED, self.clock.now)
+        self.flow.handle(OrderFilled(fill, self.clock.now_ns()))
+        done = OrderUpdated(order.client_order_id, OrderStatus.FILLED, self.clock.now_ns())
         self.flow.handle(done)
 
     async def opened(self) -> Position:
