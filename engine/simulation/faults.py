@@ -48,6 +48,11 @@ class Faults:
             self.note(fault)
         return fault
 
+    def happened(self, kind: str) -> None:
+        """Write down what goes wrong undrawn: it follows from what people and venues do."""
+        at_ns = self._now_ns()
+        self._history.struck.append(Struck(at_ns, Fault(kind, at_ns // NS_PER_MS, 0)))
+
     def note(self, fault: Fault) -> None:
         """Write down that a fault has changed something."""
         self._history.struck.append(Struck(self._now_ns(), fault))

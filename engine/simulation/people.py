@@ -7,6 +7,7 @@ from engine.clock import NS_PER_MS
 from engine.inbox import AnsweredLate, IdReused
 from engine.model.errors import Retryable
 from engine.model.events import BotSwitched, CloseRequested, Event, ExitsAmended
+from engine.model.instrument import InstrumentId
 from engine.model.signal import Signal
 from engine.simulation.history import Acted, Delivery
 from engine.simulation.plan import EPOCH_NS, ActKind, OwnerAct, PlannedSignal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SOURCE = "webhook"
 OWNER = "owner"
+LATE_MS = 20_000
 
 
 class People:
@@ -25,6 +27,8 @@ class People:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._tasks: set[asyncio.Task[None]] = set()
+        self._delivered: set[int] = set()
+        self._sent_ms: dict[InstrumentId, int] = {}
 
     def _begin(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -39,8 +43,24 @@ class People:
         life = None if process is None else process.number
         delivery = Delivery(self._world.now_ns, life, planned)
         self._world.history.deliveries.append(delivery)
+        self._note(planned)
         if process is not None:
             self._begin(self._deliver(process, delivery))
+
+    def _note(self, planned: PlannedSignal) -> None:
+        """Write down what goes wrong with deliveries."""
+        faults, now_ms = self._world.faults, self._world.now_ns // NS_PER_MS
+        if planned.number in self._delivered:
+            faults.happened("dup_post")
+        self._delivered.add(planned.number)
+        if planned.sent_ms is None:
+            return
+        if now_ms - planned.sent_ms >= LATE_MS:
+            faults.happened("late_post")
+        latest_ms = self._sent_ms.get(planned.instrument.id, planned.sent_ms)
+        if planned.sent_ms < latest_ms:
+            faults.happened("swap")
+        self._sent_ms[planned.instrument.id] = max(latest_ms, planned.sent_ms)
 
     async def _deliver(self, process: Process, delivery: Delivery) -> None:
         try:

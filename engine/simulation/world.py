@@ -27,6 +27,7 @@ from engine.simulator.matching import VenueRules
 OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
 REST_LIMIT_NS = 600 * NS_PER_SECOND
 LOOK_NS = 500 * NS_PER_MS
+THIRD_ASSET_SHARE = 0.3
 RESTART_MS = 1000
 MAX_ERRORS = 3
 """After so many errors of its own the service is not started again: the lifetime has failed."""
@@ -66,7 +67,7 @@ class World:
         self._story = story
         self.faults = Faults(plan.faults, self.history, self._now)
         self.venues = {
-            name: Exchange(_rules(name, plan), OPENING, self._now)
+            name: Exchange(_rules(name, plan), OPENING, self.faults, self._now, self.after)
             for name in sorted({path.instrument.id.venue for path in plan.paths})
         }
         self._paths: dict[InstrumentId, list[Print]] = {p.instrument.id: [] for p in plan.paths}
@@ -152,6 +153,7 @@ class World:
             "jump": self._jump,
             "stall": self._stall,
             "twin": self._second,
+            "partial": self._in_parts,
         }
         for path in plan.paths:
             for each in path.prints:
@@ -255,11 +257,18 @@ class World:
         self.faults.note(fault)
         self._begin(len(self.history.lives), None, TWIN)
 
+    def _in_parts(self, fault: Fault) -> None:
+        for name, exchange in self.venues.items():
+            if fault.venue in {None, name}:
+                exchange.fill_in_parts(fault)
+
     # The end
 
     def _heal(self) -> None:
         self.faults.heal()
         self.utc_error_ns = 0
+        for exchange in self.venues.values():
+            exchange.fill_whole()
         for process in list(self.processes):
             process.crash = None
             if process.host == TWIN:
@@ -344,8 +353,11 @@ def _config(plan: Plan) -> GuardConfig:
 
 
 def _rules(venue: str, plan: Plan) -> VenueRules:
-    del plan
+    """Return how a venue treats us; in some seeds fees of spot are paid in a third asset."""
+    third = plan.generator(f"fees/{venue}").random() < THIRD_ASSET_SHARE
     return VenueRules(
+        fee_asset={Market.SPOT: "BNB"} if third else None,
+        fee_asset_rate=Decimal(600),
         venue=venue,
         fee_rates=FEES,
         latency_ns=LATENCY_NS,
