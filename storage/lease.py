@@ -27,6 +27,7 @@ NOBODY = ""
 
 _HOLDER = re.compile(rf"[a-z2-7]{{{ID_LENGTH}}}\n")
 _OURS = LEASES.c.name == WRITER
+_ROW = select(LEASES).where(_OURS).with_for_update()  # SQLite locks the whole file already
 
 
 class SqlLease:
@@ -56,7 +57,7 @@ class SqlLease:
         """
         with write_transaction(self._engine) as connection:
             connection.execute(self._make_row)
-            row = connection.execute(select(LEASES).where(_OURS).with_for_update()).one()
+            row = connection.execute(_ROW).one()
             others = row.holder not in (NOBODY, holder)
             if others and at_ns < row.expires_at:
                 raise Held(_refusal(row.holder, row.expires_at))
