@@ -3,13 +3,15 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model.effects import AppendEvent, SaveFill
-from engine.model.events import FundingPaid
+from engine.model.events import FundingPaid, OrderFilled
 from engine.model.exits import ExitReason
-from engine.model.order import FillKind, OrderStatus
-from engine.model.position import PositionStatus
-from tests.engine.core.rig import BTC_PERP, ETH_PERP, Rig, position_id
+from engine.model.instrument import Instrument
+from engine.model.order import FillKind, OrderSide, OrderStatus
+from engine.model.position import Position, PositionStatus
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig, position_id
 
 D = Decimal
 
@@ -153,6 +155,97 @@ def test_a_fill_told_again_after_its_position_closed_is_only_logged() -> None:
     notices = rig.notices()
     rig.fill(rig.exits()[0], "95", venue_trade_id="once")
     assert (rig.notices(), logged(rig)) == (notices, ["order.unexpected_fill"])
+
+
+# What is not ours
+
+
+def beside(
+    qty: str, action: str = "buy", instrument: Instrument = BTC_PERP
+) -> tuple[Rig, Position]:
+    """A position of one unit at 100, and so much of others as a report told it."""
+    rig = Rig()
+    position = rig.open(action, instrument=instrument)
+    rig.guardian._state.foreign[instrument.id] = D(qty)
+    return rig, position
+
+
+def foreign(rig: Rig, instrument: Instrument = BTC_PERP) -> Decimal:
+    return rig.guardian._state.foreign.get(instrument.id, D(0))
+
+
+@pytest.mark.parametrize(("action", "side", "sign"), [("buy", "sell", 1), ("sell", "buy", -1)])
+def test_a_reduction_is_taken_first_from_what_is_not_ours(
+    action: str, side: str, sign: int
+) -> None:
+    rig, position = beside(str(2 * sign), action)
+    rig.foreign(BTC_PERP, side, "1.5", "100")
+    assert (foreign(rig), rig.position(position).qty_open) == (D("0.5") * sign, 1)
+    assert logged(rig) == ["venue.foreign_fill"]
+    rig.foreign(BTC_PERP, side, "0.9", "100")
+    assert (foreign(rig), rig.position(position).qty_open) == (0, D("0.6"))
+    booked = [e.fill.qty for e in rig.last if isinstance(e, SaveFill)]
+    assert booked == [D("0.4")]
+
+
+def test_what_goes_beyond_both_is_held_on_the_other_side() -> None:
+    rig, position = beside("2")
+    rig.foreign(BTC_PERP, "sell", "4", "100")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert foreign(rig) == -1
+
+
+def test_a_foreign_purchase_is_not_ours() -> None:
+    rig, position = beside("2")
+    rig.foreign(BTC_PERP, "buy", "1", "100")
+    assert (foreign(rig), rig.position(position).qty_open) == (3, 1)
+    assert logged(rig) == ["venue.foreign_fill"]
+
+
+def test_what_is_not_ours_counts_once_by_trade() -> None:
+    rig, _ = beside("2")
+    for _ in range(3):
+        rig.foreign(BTC_PERP, "sell", "0.5", "100", venue_trade_id="once")
+    assert foreign(rig) == D("1.5")
+
+
+def test_a_liquidation_takes_ours_whatever_else_is_held() -> None:
+    rig, position = beside("2")
+    rig.foreign(BTC_PERP, "sell", "3", "60", kind=FillKind.LIQUIDATION)
+    closed = rig.position(position)
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.LIQUIDATION)
+    assert foreign(rig) == 0
+
+
+def test_on_spot_a_purchase_counts_less_its_fee_and_no_balance_is_negative() -> None:
+    rig, position = beside("0", instrument=BTC_SPOT)
+    fee = replace(rig.fill_of(rig.submitted()[0], "100", "1"), fee=D("0.1"), fee_asset="BTC")
+    rig.handle(OrderFilled(replace(fee, client_order_id=None), rig.now))
+    assert foreign(rig, BTC_SPOT) == D("0.9")
+    rig.foreign(BTC_SPOT, "sell", "5", "100")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert foreign(rig, BTC_SPOT) == 0
+
+
+def test_the_parts_of_a_foreign_fill_bear_its_whole_fee() -> None:
+    rig = Rig()
+    for strategy in "abc":
+        rig.open(strategy=strategy)
+        rig.now += 1
+    fill = replace(rig.fill_of(rig.submitted()[0], "100", "3"), fee=D("0.1"))
+    sold = replace(fill, side=OrderSide.SELL, client_order_id=None)
+    rig.handle(OrderFilled(sold, rig.now))
+    booked = [e.fill for e in rig.last if isinstance(e, SaveFill)]
+    assert [one.qty for one in booked] == [1, 1, 1]
+    assert sum(one.fee for one in booked) == D("0.1")
+
+
+def test_an_execution_of_before_the_entry_touches_nothing() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.now -= 1
+    rig.foreign(BTC_PERP, "sell", "1", "100")
+    assert rig.position(position).qty_open == 1
 
 
 # Funding
