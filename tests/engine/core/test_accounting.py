@@ -151,6 +151,45 @@ def test_a_fee_without_a_rate_is_flagged_and_not_taken_for_nothing() -> None:
     assert (position.fees, position.fees_unvalued) == (D("0.1"), True)
 
 
+@given(FILLS, FILLS)
+def test_fees_without_a_rate_leave_the_rest_of_the_identity_alone(
+    entries: list[tuple[Decimal, Decimal, Decimal, str]],
+    exits: list[tuple[Decimal, Decimal, Decimal, str]],
+) -> None:
+    """On linear nothing but the fee that has no rate is missing from the net result."""
+    rated, bare = new(BTC_PERP), new(BTC_PERP)
+    missing = ZERO
+    for side, apply, fills in (
+        (OrderSide.BUY, apply_entry, entries),
+        (OrderSide.SELL, apply_exit, exits),
+    ):
+        for values in fills:
+            one = replace(fill(side, *values), instrument=BTC_PERP)
+            rated = apply(rated, one)
+            bare = apply(bare, replace(one, fee_rate=None))
+            missing += one.fee * 600 if one.fee_asset == "BNB" else ZERO
+    assert bare.fees + missing == rated.fees
+    assert bare.net_pnl - missing == rated.net_pnl
+    assert (bare.qty_open, bare.realized_pnl) == (rated.qty_open, rated.realized_pnl)
+    third = [one for one in (*entries, *exits) if one[3] == "BNB"]
+    charged = any(fill(OrderSide.BUY, *one).fee for one in third)
+    assert bare.fees_unvalued is charged
+    assert not rated.fees_unvalued
+
+
+@given(QTY, PRICE, FEE, st.integers(1, 999))
+def test_the_parts_of_a_fill_in_a_third_asset_cost_what_the_whole_does(
+    qty: Decimal, price: Decimal, fraction: Decimal, share: int
+) -> None:
+    whole = fill(OrderSide.SELL, qty, price, fraction, "BNB")
+    position = replace(new(), qty=qty, entry_value=qty * price)
+    parted = position
+    for part in split_fill(whole, qty * share / 1000):
+        assert part.fee_rate == D(600)
+        parted = apply_exit(parted, part)
+    assert parted == apply_exit(position, whole)
+
+
 def test_no_fee_needs_no_rate() -> None:
     assert fee_rate(replace(fill(OrderSide.BUY, D(1), D(1), ZERO, "BNB"), fee_rate=None)) == 1
 

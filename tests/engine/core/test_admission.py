@@ -13,6 +13,7 @@ from engine.model.instrument import Instrument
 from engine.model.order import OrderStatus
 from engine.model.signal import Outcome, Size, SizeKind
 from engine.model.ticks import PriceSource
+from tests.engine.core.accounts_rig import reads, report, row, settled
 from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, SECOND, Rig, config
 
 D = Decimal
@@ -297,3 +298,58 @@ def test_a_buy_meets_the_ask_and_a_sell_the_bid() -> None:
         rig.signal(action)
         rig.quote(80.0, 125.0)
         assert rig.submitted()[-1].qty == D(qty)
+
+
+# What the venue holds
+
+
+def beside(qty: str, instrument: Instrument = BTC_PERP) -> Rig:
+    """The venue holds so much that is not ours."""
+    rig = Rig()
+    rig.guardian._state.foreign[instrument.id] = D(qty)
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("action", "qty", "expected"),
+    [
+        ("buy", "-2", "foreign_position"),
+        ("sell", "2", "foreign_position"),
+        ("buy", "2", "opened"),
+        ("sell", "-2", "opened"),
+    ],
+)
+def test_an_entry_must_not_close_what_is_not_ours(action: str, qty: str, expected: str) -> None:
+    assert code(beside(qty), action) == expected
+
+
+def test_other_instruments_and_spot_balances_do_not_stand_against_an_entry() -> None:
+    assert code(beside("-2"), instrument=ETH_PERP) == "opened"
+    assert code(beside("2", BTC_SPOT), instrument=BTC_SPOT) == "opened"
+
+
+def test_a_refusal_for_what_is_not_ours_has_the_account_read_once() -> None:
+    rig = beside("-2")
+    assert code(rig) == "foreign_position"
+    rig.wait(0.2)
+    assert reads(rig) == 1
+    assert code(rig) == "foreign_position"
+    rig.wait(1)
+    assert reads(rig) == 0  # not for each signal
+    rig.wait(4)
+    assert reads(rig) == 1
+    report(rig)
+    assert code(rig) == "opened"
+
+
+def test_an_instrument_whose_holdings_are_not_explained_takes_no_entries() -> None:
+    rig = Rig(add_on_same=True)
+    rig.open()
+    settled(rig, times=3)
+    signal = rig.signal("buy")
+    assert rig.outcome(signal).reason == (
+        "unexplained: the venue holds 0 BTC where our books say more;"
+        " entries wait until that is explained"
+    )
+    settled(rig, row("long", "1"))
+    assert entered(rig) == D(1)
