@@ -7,7 +7,7 @@ from engine.core.state import GuardConfig
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
-from engine.settings import FeedTransport, OnOpposite, OnSame, Settings, default_exits
+from engine.settings import FeedTransport, GapPolicy, OnOpposite, OnSame, Settings, default_exits
 from engine.simulator.matching import VenueRules
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
@@ -33,6 +33,9 @@ def guard_config(settings: Settings) -> GuardConfig:
         position_size=settings.position_size,
         fee_rates=TAKER_FEES,
         trigger=settings.trigger_price,
+        monitor_interval_ns=int(settings.monitor_interval * NS_PER_SECOND),
+        gap_strict=settings.gap_policy is GapPolicy.STRICT,
+        stale_feed_ns=int(settings.stale_feed_seconds * NS_PER_SECOND),
         leverage=Decimal(settings.leverage),
         max_entry_deviation_percent=settings.max_entry_deviation_percent,
         signal_max_age_ns=int(settings.signal_max_age_seconds * NS_PER_SECOND),

@@ -230,7 +230,7 @@ class Fields(BaseSettings):
     )
     gap_policy: GapPolicy = Field(
         GapPolicy.CURRENT,
-        description="after missed prices: current judges by the price now; strict",
+        description="after missed prices: current goes by the price now, strict by the missed ones",
     )
     monitor_interval: float = Field(
         30.0,

@@ -149,18 +149,16 @@ class Replay:
         position = replayed.position
         reason, time_ms = reason_of(position, hit.rule), now_ns // NS_PER_MS
         replayed.crossing = Crossing(reason, exact(hit.level), exact(hit.price), time_ms)
-        peak = self._book.peak(position.id)
-        if hit.rule is Watched.TRAIL:
-            peak = self._peak_before(replayed)
+        self._book.disarm(position.id)
+        peak = self._peak_before(replayed)
         if peak is not None:
             progress = replace(position.progress, peak=exact(peak))
             replayed.position = replace(position, progress=progress)
-        self._book.disarm(position.id)
 
     def _peak_before(self, replayed: Replayed) -> float | None:
-        """The peak of a trailing stop that was crossed just now: the book has it no more.
+        """The peak before the price that crossed a limit: the trailing stop may be gone with it.
 
-        It is found by taking the prices again that it saw, with nothing else in the book.
+        It is found by taking the prices again that the stop saw, with nothing else in the book.
         """
         position, book = replayed.position, InstrumentBook(self._instrument)
         exits = replace(position.exits, break_even=None)

@@ -11,7 +11,7 @@ from engine.model.instrument import Market
 from engine.model.rules.ladder import Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from engine.settings import FeedTransport, OnSame, Settings
+from engine.settings import FeedTransport, GapPolicy, OnSame, Settings
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls
 from engine.venues.websockets_transport import WebsocketsConnector
@@ -26,6 +26,7 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
             leverage=3,
             max_entry_deviation_percent=Decimal(2),
             signal_max_age_seconds=30,
+            monitor_interval=12.5,
             max_open_positions=4,
             on_same_signal=OnSame.ADD,
             max_tick_jump_percent=Decimal(7),
@@ -35,6 +36,7 @@ def test_the_guard_gets_the_limits_of_the_settings() -> None:
     assert (config.position_size, config.leverage) == (Decimal(250), Decimal(3))
     assert config.max_entry_deviation_percent == Decimal(2)
     assert config.signal_max_age_ns == 30 * NS_PER_SECOND
+    assert config.monitor_interval_ns == 12_500_000_000
     assert config.max_open_positions == 4
     assert config.add_on_same
     assert config.max_tick_jump_percent == Decimal(7)
@@ -50,6 +52,14 @@ def test_the_guard_gets_every_exit_rule_of_the_settings() -> None:
     exits = guard_config(settings).exits
     assert exits.trailing == Trailing(Percent(Decimal(2)))
     assert exits.ladder == (Rung(Percent(Decimal(5)), Decimal("0.5")),)
+
+
+def test_the_guard_learns_how_gaps_are_judged_and_when_silence_is_told() -> None:
+    assert not guard_config(Settings()).gap_strict
+    settings = Settings(gap_policy=GapPolicy.STRICT, stale_feed_seconds=2.5)
+    config = guard_config(settings)
+    assert config.gap_strict
+    assert config.stale_feed_ns == 2_500_000_000
 
 
 def test_equal_signals_do_not_add_unless_the_owner_says_so() -> None:

@@ -45,7 +45,6 @@ UNBUILT_VALUES = [
     "OKX_WS_URL=ws://h",
     "KUCOIN_REST_URL=http://h",
     "DATABASE_URL=postgresql://host/db",
-    "GAP_POLICY=strict",
     "MARGIN_MODE=cross",
     "ON_OPPOSITE_SIGNAL=reverse",
     "MAX_DAILY_LOSS_PERCENT=5",
