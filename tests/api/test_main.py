@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from api import main
 from api.main import build, listen, random_id, serve, url_of
 from engine.clock import SystemClock
-from engine.model.errors import Misconfigured, Retryable
+from engine.lease import LEASE_NS
+from engine.model.errors import Fenced, Held, Misconfigured, Retryable
 from engine.model.events import Event, PricesChecked
 from engine.model.ids import ID_LENGTH
 from engine.model.instrument import InstrumentId, Market
@@ -24,7 +25,9 @@ from engine.settings import Settings
 from engine.simulator.paper import PaperBroker
 from engine.simulator.server import SimulatorServer
 from engine.venues.feed import StreamFeed
-from storage.database import open_database, upgrade
+from storage.database import open_database, read_transaction, upgrade
+from storage.lease import SqlLease, holder_id
+from storage.tables import LEASES
 from tests.api.service import SECRET
 
 
@@ -139,6 +142,75 @@ async def test_what_cannot_be_written_after_a_failure_is_logged_beside_it(
         with structlog.testing.capture_logs() as logs, pytest.raises(ExceptionGroup):
             await serve(settings, engine, SystemClock(), asyncio.Event(), lambda _: None)
     assert {"event": "service.left_unwritten", "error": "disk full", "log_level": "error"} in logs
+
+
+def holder(engine: Engine) -> str:
+    with read_transaction(engine) as connection:
+        return str(connection.execute(select(LEASES.c.holder)).scalar_one())
+
+
+def take_over(engine: Engine) -> None:
+    """Become the writer as another installation would once the lease ran out."""
+    lease = SqlLease(engine, settle_ns=0)
+    assert lease.acquire("they", SystemClock().now_ns() + 2 * LEASE_NS, LEASE_NS).wait_ns
+
+
+async def test_the_service_is_the_one_writer_until_it_stops(tmp_path: Path, engine: Engine) -> None:
+    stop = asyncio.Event()
+    async with at_simulator(tmp_path) as settings:
+        task, _ = await started(settings, engine, stop)
+        assert holder(engine) == holder_id(tmp_path)
+        with pytest.raises(Held):
+            SqlLease(engine, settle_ns=0).acquire("they", SystemClock().now_ns(), LEASE_NS)
+        stop.set()
+        async with asyncio.timeout(10):
+            await task
+    assert holder(engine) == ""
+
+
+async def test_a_service_does_not_start_while_another_writes(
+    tmp_path: Path, engine: Engine
+) -> None:
+    SqlLease(engine, settle_ns=0).acquire("they", SystemClock().now_ns(), LEASE_NS)
+    async with at_simulator(tmp_path) as settings:
+        with pytest.raises(Held, match="DATABASE_URL is in use by another Tickguard"):
+            await serve(settings, engine, SystemClock(), asyncio.Event(), pytest.fail)
+    assert holder(engine) == "they"
+
+
+async def test_a_service_that_was_taken_over_from_ends_and_leaves_the_lease_alone(
+    tmp_path: Path, engine: Engine
+) -> None:
+    async with at_simulator(tmp_path) as settings:
+        with structlog.testing.capture_logs() as logs:
+            task, url = await started(settings, engine, asyncio.Event())
+            take_over(engine)
+            body = {"secret": SECRET, "action": "buy", "symbol": "BYBIT:BTCUSDT.P"}
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                with contextlib.suppress(httpx.TransportError):
+                    assert (await client.post("/webhook", json=body)).status_code == 503
+            with pytest.raises(Fenced, match="taken over this database"):
+                async with asyncio.timeout(10):
+                    await task
+    assert "service.fenced" in [line["event"] for line in logs]
+    assert holder(engine) == "they"
+
+
+async def test_a_lease_that_cannot_be_given_back_runs_out(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Retryable("disk full")
+
+    monkeypatch.setattr(SqlLease, "release", refuse)
+    stop = asyncio.Event()
+    stop.set()
+    async with at_simulator(tmp_path) as settings, asyncio.timeout(10):
+        with structlog.testing.capture_logs() as logs:
+            await serve(settings, engine, SystemClock(), stop, pytest.fail)
+    line = {"event": "lease.not_released", "error": "disk full", "log_level": "warning"}
+    assert line in logs
+    assert holder(engine) == holder_id(tmp_path)
 
 
 async def test_the_guard_sees_a_price_before_the_account(

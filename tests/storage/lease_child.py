@@ -1,6 +1,7 @@
 """Take the lease of a database and write under it, one commit or renewal for each line of stdin.
 
-Run as a process that is going to be stopped or killed, with URL, HOLDER and LEASE_MS. Each answer is one line: ``took EPOCH WAIT_MS``, ``held``, ``done`` or ``fenced``.
+Run as a process that is going to be stopped or killed, with URL, HOLDER and LEASE_MS.
+Each answer is one line: ``took EPOCH WAIT_MS``, ``held``, ``done`` or ``fenced``.
 """
 
 import sys

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from api.commands import run as command
+from engine.model.errors import Fenced, Held, TickguardError
 from tests.api.commands.conftest import Tickguard
 
 
@@ -43,6 +44,21 @@ def test_a_part_that_fails_ends_the_process_with_1_and_a_log_line(
     [failed] = [line for line in logs if line["event"] == "service.failed"]
     assert failed["log_level"] == "error"
     assert "boom" in repr(failed["exc_info"].exceptions)
+
+
+@pytest.mark.parametrize("kind", [Held, Fenced])
+def test_who_may_not_write_ends_with_1_and_the_reason(
+    tickguard: Tickguard, monkeypatch: pytest.MonkeyPatch, kind: type[TickguardError]
+) -> None:
+    async def serve(*_: object) -> None:
+        raise kind("another one writes")
+
+    monkeypatch.setattr(command, "serve", serve)
+    monkeypatch.setattr(command.logs, "configure", lambda _: Redactor())
+    monkeypatch.setattr(command.logs, "catch_uncaught", lambda: None)
+    result = tickguard("run")
+    assert result.exit_code == 1
+    assert "error: another one writes\n" in result.stderr
 
 
 class Redactor:

@@ -1,0 +1,64 @@
+"""Two installations on one database: one writes, and whoever lost that ends."""
+
+import contextlib
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.processes import Exchange, Service, command
+
+
+@pytest.fixture
+def first(exchange: Exchange, tmp_path: Path) -> Iterator[Service]:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    service = Service(exchange, folder)
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def second(exchange: Exchange, tmp_path: Path, first: Service) -> Iterator[Service]:
+    folder = tmp_path / "second"
+    folder.mkdir()
+    service = Service(exchange, folder, DATABASE_URL=f"sqlite:///{first.ledger}")
+    service.key = "not needed"
+    yield service
+    service.end()
+
+
+def test_a_second_installation_on_one_database_is_refused(first: Service, second: Service) -> None:
+    first.start()
+    with command("run", cwd=second.folder, env=second.env) as refused:
+        assert refused.wait() == 1
+        said = refused.log.read_text()
+    assert "DATABASE_URL is in use by another Tickguard" in said
+    assert "Traceback" not in said
+    first.stop()
+
+
+def test_an_installation_follows_at_once_when_the_other_stopped_in_order(
+    first: Service, second: Service
+) -> None:
+    first.start()
+    first.stop()
+    second.start()
+    second.stop()
+
+
+def test_a_service_that_stood_still_while_another_took_over_ends_with_the_reason(
+    first: Service, second: Service
+) -> None:
+    first.start()
+    first.running().signal(signal.SIGSTOP)
+    with contextlib.closing(sqlite3.connect(first.ledger)) as database, database:
+        database.execute("UPDATE leases SET expires_at = '2020-01-01T00:00:00.000000000Z'")
+    second.start()
+    first.running().signal(signal.SIGCONT)
+    assert first.running().wait() == 1
+    said = first.running().log.read_text()
+    assert "error: another Tickguard has taken over this database" in said
+    second.stop()
