@@ -12,30 +12,28 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.core.arming import disarm
-from engine.core.asking import LONGEST_ASK_NS, ask_in
+from engine.core.asking import FIRST_ASK_NS, LONGEST_ASK_NS, ask_in, look_up, note_submitted
 from engine.core.outcomes import reject_close_signal, settle_close_signal
-from engine.core.state import GUARD, Cause, Retry, State, Wish
-from engine.model.effects import SubmitOrder
+from engine.core.refusals import (
+    ask_why,
+    count_refusal,
+    is_counted,
+    is_due,
+    resume_closing,
+    retry_pause_ns,
+)
+from engine.core.state import GUARD, Cause, State, Wish
+from engine.model.effects import ReadAccount, SubmitOrder
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
 from engine.model.ids import Purpose, client_order_id
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, plain
-from engine.model.order import Order
-from engine.model.position import (
-    GuardStatus,
-    Position,
-    PositionStatus,
-    check_position_transition,
-)
+from engine.model.order import Order, Refusal
+from engine.model.position import GuardStatus, Position, PositionStatus
 
 MAX_EXITS_IN_FLIGHT = 4
 """Recovery looks this many generations ahead (DESIGN.md 2.1)."""
-
-REFUSALS_UNTIL_STUCK = 3
-RETRY_PAUSE_NS = 1_000_000_000
-STUCK_PAUSE_NS = 5_000_000_000
-LONGEST_PAUSE_NS = 60_000_000_000
 
 BEFORE_CLOSE = (PositionStatus.OPENING, PositionStatus.OPEN)
 BEING_CLOSED = (PositionStatus.CLOSING, PositionStatus.STUCK)
@@ -111,17 +109,26 @@ def _leaves_nothing(state: State, position: Position, part: Decimal, reason: Exi
 
 
 def _close_part(state: State, position: Position, part: Decimal, cause: Cause) -> bool:
-    crowded = len(exits_of(state, position)) >= MAX_EXITS_IN_FLIGHT
-    if crowded or not meets_minimums(state, position.instrument, part):
+    """Close a part, in several orders where one is too small; what those leave follows them."""
+    bound = spare(state, position)
+    part = part if bound is None else min(part, bound)
+    rest = part
+    while len(exits_of(state, position)) < MAX_EXITS_IN_FLIGHT and meets_minimums(
+        state, position.instrument, rest
+    ):
+        rest -= _send_exit(state, position, rest, cause)
+        position = state.positions[position.id]
+    if rest == part:
         state.log("position.part_refused", cause.actor, position_id=position.id, qty=plain(part))
         return False
-    _send_exit(state, position, part, cause)
+    if rest > ZERO and cause.reason is not ExitReason.LADDER:  # rungs keep their own sum
+        state.part_rests[position.id] = Wish(cause, rest)
     return True
 
 
 def close_whole(state: State, position: Position, cause: Cause) -> None:
     """Take the position out of the book and close all of it, once."""
-    check_position_transition(position, PositionStatus.CLOSING)
+    state.part_rests.pop(position.id, None)
     disarm(state, position)
     position = state.put_position(
         replace(
@@ -161,17 +168,65 @@ def _is_dust(state: State, position: Position) -> bool:
 
 
 def _send_rest(state: State, position: Position, cause: Cause) -> None:
-    """Ask for all that no exit in flight asks for; a rest below the minimums waits for those."""
-    if position.id in state.resolving or len(exits_of(state, position)) >= MAX_EXITS_IN_FLIGHT:
+    """Ask for all that no exit in flight asks for; a rest below the minimums waits for those.
+
+    What is above the venue's largest order goes in several at once. While the venue refuses, one
+    is enough to find out whether it still does.
+    """
+    if position.id in state.resolving:
         return
-    qty = remaining(state, position)
-    alone = not state.orders_of(position.id)
-    if qty > ZERO and (alone or meets_minimums(state, position.instrument, qty)):
+    room = MAX_EXITS_IN_FLIGHT - len(exits_of(state, position))
+    for _ in range(min(room, 1) if position.id in state.retries else room):
+        qty = remaining(state, position)
+        if qty <= ZERO:
+            return
+        alone = not state.orders_of(position.id)
+        bound = spare(state, position)
+        if bound is not None:
+            qty = min(qty, bound)
+        if qty <= ZERO and alone:
+            _wait_for_holdings(state, position)
+        if qty <= ZERO or not (alone or meets_minimums(state, position.instrument, qty)):
+            return
         _send_exit(state, position, qty, cause)
+        position = state.positions[position.id]
 
 
-def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> None:
-    """Make the next exit order and send it at once, at most the venue's largest market order."""
+def spare(state: State, position: Position) -> Decimal | None:
+    """What the venue holds of what a position bought less what exits ask for; None unbounded.
+
+    Bounded are closes of what the venue holds less of than our books, and those on spot that it
+    refused because too little is free.
+    """
+    instrument = position.instrument
+    held = state.unexplained.get(instrument.id)
+    if held is not None:
+        asked = sum((in_flight(state, p) for p in state.active_on(instrument.id)), ZERO)
+        return instrument.floor_qty(max(held, ZERO)) - asked
+    retry = state.retries.get(position.id)
+    if retry is None or retry.refusal is not Refusal.BALANCE:
+        return None
+    balance = state.balances.get((instrument.id.venue, instrument.base))
+    is_spot = instrument.id.market is Market.SPOT
+    return instrument.floor_qty(balance.free) if is_spot and balance is not None else None
+
+
+def _wait_for_holdings(state: State, position: Position) -> None:
+    """Nothing that could be sold is there: read the account, and try again after a pause."""
+    retry = state.retries.get(position.id)
+    if retry is not None and retry.due_ns > state.elapsed_ns:
+        return
+    refusal = Refusal.OTHER if retry is None else retry.refusal
+    state.command(ReadAccount(position.instrument.id.venue))
+    count_refusal(state, position, "holdings: the venue holds nothing of it that is free", refusal)
+
+
+def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> Decimal:
+    """Make the next exit order and send it at once; returns how much it asks for.
+
+    It asks for no more than the venue's largest market order. Past the lease another process may
+    have sent it already: it is looked up first, and sent when it is proved absent.
+    """
     instrument = position.instrument
     if instrument.max_market_qty is not None:
         qty = min(qty, instrument.floor_qty(instrument.max_market_qty))
@@ -186,8 +241,13 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
     )
     state.put_position(replace(position, exit_generation=generation))
     state.put_order(order)
-    ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
-    state.command(SubmitOrder(order, after_commit=False))
+    note_submitted(state, order)
+    if state.fenced:
+        ask_in(state, order, FIRST_ASK_NS)
+        look_up(state, order)
+    else:
+        ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
+        state.command(SubmitOrder(order, after_commit=False))
     state.log(
         "position.close_submitted",
         cause.actor,
@@ -195,6 +255,7 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
         client_order_id=order.client_order_id,
         reason=str(cause.reason),
     )
+    return qty
 
 
 def exit_order(position: Position, generation: int, qty: Decimal, at_ns: int) -> Order:
@@ -216,31 +277,35 @@ def exit_order(position: Position, generation: int, qty: Decimal, at_ns: int) ->
 # Ended
 
 
-def after_exit(state: State, position: Position, order: Order) -> None:
+def after_exit(state: State, position: Position, order: Order, refusal: Refusal) -> None:
     """An exit order came to its end: finish the position, or go on until it is flat."""
     if position.status in BEFORE_CLOSE:
-        _after_part(state, position, order)
+        _after_part(state, position, order, refusal)
     elif finish_if_flat(state, position):
         pass
     elif order.filled_qty > ZERO:
         state.retries.pop(position.id, None)
-        if position.status is PositionStatus.STUCK:
-            check_position_transition(position, PositionStatus.CLOSING)
-            position = state.put_position(replace(position, status=PositionStatus.CLOSING))
-        continue_closing(state, position)
+        continue_closing(state, resume_closing(state, position))
     else:
-        _wait_and_retry(state, position, order)
+        _log_refused(state, order)
+        ask_why(state, order, refusal)
+        if not is_counted(state, order):
+            count_refusal(state, position, order.message, refusal)
 
 
-def _after_part(state: State, position: Position, order: Order) -> None:
+def _after_part(state: State, position: Position, order: Order, refusal: Refusal) -> None:
     """The position goes on, guarded, with what is left of it."""
+    rest = state.part_rests.pop(position.id, None)
     if order.filled_qty == ZERO:
         _log_refused(state, order)
+        ask_why(state, order, refusal)
         if order.reason is not ExitReason.LADDER or position.id not in state.rung_retries:
             # else it was told already
             state.notify("position.part_refused", position_id=position.id, message=order.message)
         reject_close_signal(state, order.signal_id, order.message)
     elif not finish_if_nothing_left(state, position, order.reason):
+        if rest is not None:
+            close(state, position, rest)
         settle_close_signal(state, order.signal_id)
 
 
@@ -249,23 +314,6 @@ def continue_closing(state: State, position: Position) -> None:
     if not finish_if_flat(state, position):
         reason = position.exit_reason or ExitReason.MANUAL
         _send_rest(state, position, Cause(reason, signal_id=position.closing_signal_id))
-
-
-def _wait_and_retry(state: State, position: Position, order: Order) -> None:
-    before = state.retries.get(position.id)
-    refusals = 1 + (before.refusals if before else 0)
-    state.retries[position.id] = Retry(state.elapsed_ns + retry_pause_ns(refusals), refusals)
-    _log_refused(state, order)
-    if refusals >= REFUSALS_UNTIL_STUCK and position.status is not PositionStatus.STUCK:
-        check_position_transition(position, PositionStatus.STUCK)
-        state.put_position(replace(position, status=PositionStatus.STUCK))
-        state.notify("position.stuck", position_id=position.id, message=order.message)
-
-
-def retry_pause_ns(refusals: int) -> int:
-    """Pause after so many refusals in a row: 1 s, and from stuck on 5 s doubling to 60 s."""
-    beyond = refusals - REFUSALS_UNTIL_STUCK
-    return RETRY_PAUSE_NS if beyond < 0 else min(STUCK_PAUSE_NS << min(beyond, 4), LONGEST_PAUSE_NS)
 
 
 def _log_refused(state: State, order: Order) -> None:
@@ -280,10 +328,13 @@ def _log_refused(state: State, order: Order) -> None:
 def retry_exits(state: State) -> None:
     """Try refused exits again whose pause is over; an exit is never given up."""
     for position_id, retry in list(state.retries.items()):
-        if state.elapsed_ns >= retry.due_ns:
-            due_ns = state.elapsed_ns + LONGEST_PAUSE_NS
-            state.retries[position_id] = replace(retry, due_ns=due_ns)
-            continue_closing(state, state.positions[position_id])
+        position = state.positions[position_id]
+        if not is_due(state, position, retry):
+            continue
+        continue_closing(state, position)
+        if state.retries.get(position_id) is retry:  # else it is finished, or counted again
+            due_ns = state.elapsed_ns + retry_pause_ns(retry.refusals)
+            state.retries[position_id] = replace(retry, due_ns=due_ns, answered=True)
 
 
 # Finished
@@ -312,12 +363,14 @@ def finish(state: State, position: Position, reason: ExitReason | None) -> None:
     """Book the unsellable rest as dust, close the position and tell the owner."""
     nothing_filled = position.qty == ZERO
     status = PositionStatus.REJECTED if nothing_filled else PositionStatus.CLOSED
-    check_position_transition(position, status)
     disarm(state, position)
     state.retries.pop(position.id, None)
     state.rung_retries.pop(position.id, None)
+    state.part_rests.pop(position.id, None)
     resolving = state.resolving.pop(position.id, None)
-    state.looking.difference_update(resolving.asked if resolving else ())
+    for key in resolving.asked if resolving else ():
+        state.looking.discard(key)
+        state.path.forget(key)
     wishes = state.deferred.pop(position.id, [])
     view = state.markets[position.instrument.id]
     closed = state.put_position(

@@ -1,16 +1,133 @@
-"""Requests that a venue did not take: they keep their id and are sent again after a pause."""
+"""Requests that the venue did not take: the same request goes again, after a pause.
 
+Nothing is asked for meanwhile, and nothing else is sent in its place: the venue asked for less.
+"""
+
+from msgspec.structs import replace
+
+from engine.core.arming import arm, with_thresholds
+from engine.core.asking import keep_asking, look_up, note_resolved
+from engine.core.closing import BEFORE_CLOSE, retry_exits
+from engine.core.ladder import retry_rungs
+from engine.core.order_path import Postponed, Retry
+from engine.core.refusals import REFUSALS_UNTIL_STUCK, alarm_stuck
+from engine.core.resend import resend_or_drop
 from engine.core.state import State
 from engine.model.events import InstrumentRefreshed, OrderDeferred
+from engine.model.ids import Purpose
+from engine.model.instrument import Instrument
+from engine.model.order import Order, OrderStatus, Refusal
+from engine.model.position import Position
+
+SHORTEST_PAUSE_NS = 1_000_000_000
+LONGEST_PAUSE_NS = 60_000_000_000
+NOT_HEARD_OF = (OrderStatus.INTENDED, OrderStatus.SENT)
 
 
 def on_order_deferred(state: State, event: OrderDeferred) -> None:
-    """The venue did not take a request: note when it may be sent again."""
+    """The venue did not take a request: note when it is sent again.
+
+    What the venue has said of an order before weighs more: that order is looked up.
+    """
+    key = event.client_order_id
+    order = state.orders.get(key)
+    if order is None or state.path.waits(key):
+        return
+    before = state.path.postponed.get(key)
+    if before is not None and state.elapsed_at_utc(event.at_ns) < before.resent_ns:
+        return  # told again of the request before
+    if order.status not in NOT_HEARD_OF:
+        keep_asking(state, order)
+        return
+    times = 1 + (before.times if before else 0)
+    _postpone(state, order, event, times)
+    order = state.put_order(replace(order, message=event.message or order.message))
+    if order.purpose is Purpose.EXIT:
+        refusals = state.retries.get(order.position_id)
+        if times + (refusals.refusals if refusals else 0) >= REFUSALS_UNTIL_STUCK:
+            alarm_stuck(state, state.positions[order.position_id], order.message)
 
 
-def on_instrument_refreshed(state: State, event: InstrumentRefreshed) -> None:
-    """Positions of an instrument go by its new filters; exits that were refused are tried again."""
+def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> None:
+    key = order.client_order_id
+    note_resolved(state, order)
+    state.asking.pop(key, None)
+    state.looking.discard(key)
+    state.path.misses.pop(key, None)
+    pause_ns = _pause_ns(event.retry_after_ns, times)
+    # The clock may lag behind the event, but not by more than this.
+    told_ns = min(state.elapsed_at_utc(event.at_ns), state.elapsed_ns + SHORTEST_PAUSE_NS)
+    due_ns = max(state.elapsed_ns, told_ns) + pause_ns
+    state.path.postponed[key] = Postponed(times, due_ns)
+    state.log(
+        "order.deferred",
+        client_order_id=key,
+        position_id=order.position_id,
+        pause_ms=pause_ns // 1_000_000,
+        message=event.message,
+    )
+
+
+def _pause_ns(retry_after_ns: int, times: int) -> int:
+    """What the venue names, at least 1 s; else 1 s, doubling to 60 s."""
+    if retry_after_ns > 0:
+        return max(retry_after_ns, SHORTEST_PAUSE_NS)
+    return min(SHORTEST_PAUSE_NS << min(times - 1, 6), LONGEST_PAUSE_NS)
 
 
 def resend_deferred(state: State) -> None:
-    """Send requests again whose pause is over."""
+    """Send requests again whose pause is over; past the lease a close is looked up before."""
+    for key, postponed in list(state.path.postponed.items()):
+        if postponed.due_ns is None or state.elapsed_ns < postponed.due_ns:
+            continue
+        order = state.orders[key]
+        sent_again = replace(postponed, due_ns=None, resent_ns=state.elapsed_ns)
+        state.path.postponed[key] = sent_again
+        if state.fenced and order.purpose is Purpose.EXIT:
+            keep_asking(state, order)
+            look_up(state, order)
+        else:
+            resend_or_drop(state, order)
+
+
+# Filters
+
+
+def on_instrument_refreshed(state: State, event: InstrumentRefreshed) -> None:
+    """Positions of an instrument go by its new filters; exits that were refused are tried again.
+
+    What is stuck keeps its pace, unless the filters are others than they were.
+    """
+    instrument = event.instrument
+    view = state.markets.get(instrument.id)
+    if view is None:
+        return
+    changed = view.instrument != instrument
+    view.instrument = instrument
+    for position in state.active_on(instrument.id):
+        if position.instrument != instrument:
+            _go_by(state, position, instrument)
+        for retries in (state.retries, state.rung_retries):
+            retry = retries.get(position.id)
+            if retry is not None and _is_answered(retry, changed=changed):
+                retries[position.id] = replace(retry, due_ns=state.elapsed_ns, answered=True)
+    retry_exits(state)
+    retry_rungs(state)
+
+
+def _is_answered(retry: Retry, *, changed: bool) -> bool:
+    """Tell whether a refused exit waits for nothing but the filters."""
+    if retry.refusal is not Refusal.FILTERS:
+        return False
+    return changed or (not retry.answered and retry.refusals < REFUSALS_UNTIL_STUCK)
+
+
+def _go_by(state: State, position: Position, instrument: Instrument) -> None:
+    same_tick = position.instrument.tick_size == instrument.tick_size
+    live = replace(state.with_live_peak(position), instrument=instrument)
+    if same_tick:
+        state.put_position(live)
+        return
+    position = state.put_position(with_thresholds(live))
+    if position.status in BEFORE_CLOSE:
+        arm(state, position)

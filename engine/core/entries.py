@@ -180,6 +180,8 @@ def entry_refusal(state: State, order: Order, at_ns: int) -> str | None:
     wanted = PositionStatus.OPEN if order.purpose is Purpose.ADD else PositionStatus.OPENING
     if position.status is not wanted:
         return "closed: a close came before the entry was sent"
+    if state.fenced:
+        return "fenced: the lease of the one writer is over"
     if not state.accepting:
         return "bot_stopped: the bot was stopped before the entry was sent"
     record = state.signals.get(order.signal_id or "")

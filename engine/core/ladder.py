@@ -16,13 +16,13 @@ from engine.core.closing import (
     in_flight,
     meets_minimums,
     remaining,
-    retry_pause_ns,
 )
-from engine.core.state import Cause, Retry, State, Trigger, Wish
+from engine.core.refusals import next_retry, retry_pause_ns
+from engine.core.state import Cause, State, Trigger, Wish
 from engine.model.exit_lines import average_entry
 from engine.model.exits import ExitReason
 from engine.model.money import ZERO, plain
-from engine.model.order import Order
+from engine.model.order import Order, Refusal
 from engine.model.position import Position
 from engine.model.rules.ladder import closes_all, rung_price
 
@@ -125,7 +125,7 @@ def _owed(state: State, position: Position) -> Decimal:
     return progress.rung_qty - progress.rung_filled - under_way
 
 
-def after_part(state: State, order: Order) -> None:
+def after_part(state: State, order: Order, refusal: Refusal = Refusal.OTHER) -> None:
     """A part-close has ended: go on with what rungs ask for, after a pause if it was refused."""
     position = state.positions.get(order.position_id)
     if position is None or position.status not in BEFORE_CLOSE:
@@ -133,9 +133,9 @@ def after_part(state: State, order: Order) -> None:
         return
     if order.reason is ExitReason.LADDER and order.filled_qty == ZERO:
         before = state.rung_retries.get(position.id)
-        refusals = 1 + (before.refusals if before else 0)
-        due_ns = state.elapsed_ns + retry_pause_ns(refusals)
-        state.rung_retries[position.id] = Retry(due_ns, refusals)
+        retry = next_retry(state, before, refusal, position.exit_generation)
+        if before is None or order.generation > before.generation:  # else of one round with it
+            state.rung_retries[position.id] = retry
         return
     if order.reason is ExitReason.LADDER:
         state.rung_retries.pop(position.id, None)

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.asking import keep_asking
+from engine.core.absence import is_absent
+from engine.core.asking import FIRST_ASK_NS, ask_in, keep_asking, note_resolved, note_taken
 from engine.core.orders import alarm, book_fill, contradicts, move_order
 from engine.core.recovery import discover, note_absent, note_answered
 from engine.core.resend import resend_or_drop
@@ -17,10 +18,10 @@ from engine.model.position import Position
 
 
 def on_order_looked_up(state: State, event: OrderLookedUp) -> None:
-    """Book what the venue did, or send again what it never got.
+    """Book what the venue did, or send again what it proved never to have got.
 
-    That an order is absent counts once, and only in answer to a look-up made after it was last
-    sent: two answers must not lead to two requests.
+    A miss counts only in answer to a look-up made after the order was last sent: two answers must
+    not lead to two requests.
     """
     key = event.client_order_id
     parsed = parse_client_order_id(key)
@@ -33,7 +34,7 @@ def on_order_looked_up(state: State, event: OrderLookedUp) -> None:
     elif event.found:
         _take_found(state, position, order, event)
     elif key in state.looking:
-        _take_absent(state, position, order)
+        _take_missed(state, position, order, event)
 
 
 def _take_unknown(state: State, position: Position, generation: int, event: OrderLookedUp) -> None:
@@ -43,7 +44,11 @@ def _take_unknown(state: State, position: Position, generation: int, event: Orde
     possible = resolving.asked.get(key) if resolving else None
     if resolving is None or possible is None:
         return
-    if event.found and key not in resolving.known:
+    if not event.found:
+        resolving.heard_ns = state.elapsed_ns
+        if not is_absent(state, possible, resolving.since_ns, event):
+            return
+    elif key not in resolving.known:
         if any(order.reason is ExitReason.LADDER for order in resolving.asked.values()):
             return  # asked for again: it may be the rest of a rung that is not accounted for yet
         qty = event.qty if event.qty is not None and event.qty > position.qty else None
@@ -62,9 +67,21 @@ def _take_found(state: State, position: Position, order: Order, event: OrderLook
         note_answered(state, position.id, order.client_order_id)
 
 
-def _take_absent(state: State, position: Position, order: Order) -> None:
+def _take_missed(state: State, position: Position, order: Order, event: OrderLookedUp) -> None:
+    """Ask on until an order is proved absent; one that waits for its commit is not."""
     key = order.client_order_id
+    resolving = state.resolving.get(position.id)
+    if resolving is not None:
+        resolving.heard_ns = state.elapsed_ns
+    sent_ns = state.sent_ns.get(key)
+    if sent_ns is None:
+        return
     state.looking.discard(key)
+    if not is_absent(state, order, sent_ns, event):
+        if key in state.asking:
+            ask_in(state, order, FIRST_ASK_NS)
+        return
+    note_resolved(state, order)
     if order.purpose is Purpose.EXIT and position.id in state.resolving:
         note_absent(state, position.id, key)
     else:
@@ -100,7 +117,10 @@ def _book_found(state: State, order: Order, event: OrderLookedUp) -> None:
     )
     status = event.status or OrderStatus.ACKNOWLEDGED
     lacks_fills = status is OrderStatus.FILLED and live.filled_qty < live.qty
+    note_taken(state, live)
     keep_asking(state, live)
+    if not lacks_fills:
+        note_resolved(state, live)
     if lacks_fills or status not in TRANSITIONS[live.status]:
         state.put_order(live)
     else:

@@ -6,7 +6,15 @@ from msgspec.structs import replace
 
 from engine.core.accounting import apply_entry, apply_exit
 from engine.core.arming import arm, with_thresholds
-from engine.core.asking import keep_asking, look_up, note_sent
+from engine.core.asking import (
+    cancel_resend,
+    keep_asking,
+    look_up,
+    note_doubt,
+    note_resolved,
+    note_sent,
+    note_taken,
+)
 from engine.core.closing import (
     BEFORE_CLOSE,
     BEING_CLOSED,
@@ -17,6 +25,7 @@ from engine.core.closing import (
 )
 from engine.core.ladder import after_part
 from engine.core.outcomes import pending, settle
+from engine.core.refusals import resume_closing
 from engine.core.state import State
 from engine.model.effects import SaveFill
 from engine.model.events import OrderSent, OrderUpdated
@@ -28,13 +37,12 @@ from engine.model.order import (
     Fill,
     Order,
     OrderStatus,
-    check_order_transition,
+    Refusal,
 )
 from engine.model.position import (
     GuardStatus,
     Position,
     PositionStatus,
-    check_position_transition,
 )
 from engine.model.signal import Outcome
 
@@ -46,7 +54,7 @@ def on_order_sent(state: State, event: OrderSent) -> None:
         return
     if order.status is OrderStatus.INTENDED:
         order = state.put_order(replace(order, status=OrderStatus.SENT))
-    note_sent(state, order)
+    note_sent(state, order, event)
     position = state.positions.get(order.position_id)
     if position is not None and order.trigger_received_ns and position.reaction_ms is None:
         reaction_ms = (event.sent_ns - order.trigger_received_ns) / 1e6
@@ -58,6 +66,12 @@ def on_order_updated(state: State, event: OrderUpdated) -> None:
     order = state.orders.get(event.client_order_id)
     if order is None:
         return
+    if event.status is OrderStatus.UNKNOWN:
+        cancel_resend(state, order)
+        note_doubt(state, order)
+        state.sent_ns.setdefault(order.client_order_id, state.elapsed_ns)
+    else:
+        note_taken(state, order)
     venue_order_id = event.venue_order_id or order.venue_order_id
     order = replace(order, venue_order_id=venue_order_id, message=event.message or order.message)
     if event.status not in TRANSITIONS[order.status]:
@@ -71,19 +85,22 @@ def on_order_updated(state: State, event: OrderUpdated) -> None:
         return
     if event.status is OrderStatus.UNKNOWN:
         keep_asking(state, order)
-    move_order(state, order, event.status)
+    else:
+        note_resolved(state, order)
+    move_order(state, order, event.status, event.refusal)
 
 
-def move_order(state: State, order: Order, status: OrderStatus) -> None:
+def move_order(
+    state: State, order: Order, status: OrderStatus, refusal: Refusal = Refusal.OTHER
+) -> None:
     """Give an order a status and, if that is final, go on with its position."""
-    check_order_transition(order, status)
     order = state.put_order(replace(order, status=status))
     if not order.is_final:
         return
     position = state.positions[order.position_id]
     if order.purpose is Purpose.EXIT:
-        after_exit(state, position, order)
-        after_part(state, order)
+        after_exit(state, position, order, refusal)
+        after_part(state, order, refusal)
     elif order.purpose is Purpose.ADD:
         _after_add(state, position, order)
     else:
@@ -106,7 +123,6 @@ def _after_entry(state: State, position: Position, order: Order) -> None:
     elif position.status in BEING_CLOSED:
         continue_closing(state, position)
     elif not _finish_if_nothing_left(state, position):
-        check_position_transition(position, PositionStatus.OPEN)
         state.put_position(replace(position, status=PositionStatus.OPEN))
         _tell_held(state, "position.opened", position)
     _settle_entry_signal(state, order, position.id, position.qty)
@@ -163,6 +179,8 @@ def book_fill(state: State, order: Order, fill: Fill) -> None:
         alarm(state, order, f"a fill of {fill.instrument.id}, {fill.side}")
         return
     state.book(key)
+    note_taken(state, order)
+    note_resolved(state, order)
     state.put_order(
         replace(
             order,
@@ -174,9 +192,17 @@ def book_fill(state: State, order: Order, fill: Fill) -> None:
     state.save(SaveFill(fill, order.position_id))
     position = state.positions[order.position_id]
     if order.purpose is Purpose.EXIT:
-        state.put_position(_count_rung(apply_exit(position, fill), order, fill))
+        _book_exit_fill(state, position, order, fill)
     else:
         _book_entry_fill(state, apply_entry(position, fill))
+
+
+def _book_exit_fill(state: State, position: Position, order: Order, fill: Fill) -> None:
+    position = resume_closing(state, position)
+    state.put_position(_count_rung(apply_exit(position, fill), order, fill))
+    held = state.unexplained.get(fill.instrument.id)
+    if held is not None:  # no more may be asked for than is left of it
+        state.unexplained[fill.instrument.id] = max(held - fill.qty, ZERO)
 
 
 def _count_rung(position: Position, order: Order, fill: Fill) -> Position:

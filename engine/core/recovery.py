@@ -1,10 +1,11 @@
 """Start-up: what the ledger knows is compared with the venue before a position is armed.
 
 A close is sent before it is journalled, so besides the orders in the ledger the exit ids that may
-follow the last journalled one are asked for, until four in a row are proved absent. Arming is per
-position: each waits only for its own orders, and closes asked for or limits crossed meanwhile wait
-with it. The entry is asked for first: an exit that is not in the ledger may have closed fills that
-are not there either. What is absent is sent again only when all is answered.
+follow the last journalled one are asked for, until four in a row are proved absent: that takes as
+long as the venue may still take them. Arming is per position: each waits only for its own orders,
+and closes asked for or limits crossed meanwhile wait with it. The entry is asked for first: an exit
+that is not in the ledger may have closed fills that are not there either. What is absent is sent
+again only when all is answered.
 """
 
 from decimal import Decimal
@@ -12,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.core.arming import arm, disarm
-from engine.core.asking import look_up
+from engine.core.asking import look_up, note_submitted
 from engine.core.close_signals import close_by_signal, closes_only
 from engine.core.closing import (
     BEFORE_CLOSE,
@@ -45,7 +46,8 @@ from engine.model.position import GuardStatus, Position, PositionStatus
 from engine.model.signal import SignalRecord
 
 ASK_AGAIN_NS = 1_000_000_000
-TELL_AFTER_NS = 5_000_000_000
+TELL_SILENCE_NS = 5_000_000_000
+TELL_NS = 30_000_000_000
 
 
 def on_started(state: State, event: Started) -> None:
@@ -58,6 +60,7 @@ def on_started(state: State, event: Started) -> None:
     for order in event.orders:
         if not order.is_final:
             state.take_order(order)
+            note_submitted(state, order)  # the process that died may have sent it until now
     for position in event.positions:
         _take_up(state, position)
     for record in event.signals:
@@ -71,7 +74,8 @@ def _take_up(state: State, position: Position) -> None:
     position = state.put_position(replace(position, guard=GuardStatus.RESOLVING))
     if position.status in BEFORE_CLOSE:
         arm(state, position)
-    state.resolving[position.id] = Resolving(state.elapsed_ns, state.elapsed_ns + ASK_AGAIN_NS)
+    now_ns = state.elapsed_ns
+    state.resolving[position.id] = Resolving(now_ns, now_ns + ASK_AGAIN_NS, now_ns)
     state.accounts.unsure.add(position.instrument.id)
     for order in state.orders_of(position.id):
         if order.purpose is not Purpose.EXIT:
@@ -126,7 +130,8 @@ def ask_again(state: State) -> None:
         resolving.due_ns = state.elapsed_ns + ASK_AGAIN_NS
         for order in resolving.asked.values():
             look_up(state, order)
-        if not resolving.told and state.elapsed_ns - resolving.since_ns >= TELL_AFTER_NS:
+        silent = state.elapsed_ns - resolving.heard_ns >= TELL_SILENCE_NS
+        if not resolving.told and (silent or state.elapsed_ns - resolving.since_ns >= TELL_NS):
             resolving.told = True
             state.notify("position.unresolved", position_id=position_id)
 
@@ -218,12 +223,15 @@ def note_answered(state: State, position_id: str, key: str) -> None:
     resolving = state.resolving.get(position_id)
     if resolving is not None and resolving.asked.pop(key, None) is not None:
         state.looking.discard(key)
+        state.path.misses.pop(key, None)
         _go_on(state, position_id)
 
 
 def note_absent(state: State, position_id: str, key: str) -> None:
     """The venue does not have an exit of ours; what follows is decided when all is answered."""
-    state.resolving[position_id].absent.append(key)
+    absent = state.resolving[position_id].absent
+    if key not in absent:  # an answer to another look-up
+        absent.append(key)
     note_answered(state, position_id, key)
 
 

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from engine.core.asking import LONGEST_ASK_NS, ask_in, keep_asking
-from engine.core.closing import remaining
+from engine.core.asking import LONGEST_ASK_NS, ask_in, keep_asking, note_submitted
+from engine.core.closing import remaining, spare
 from engine.core.entries import entry_refusal
 from engine.core.orders import move_order
 from engine.core.state import State
@@ -15,10 +15,14 @@ from engine.model.order import Order, OrderStatus
 
 def resend_or_drop(state: State, order: Order) -> None:
     """Send a request again that the venue never got, unless it is not wanted any more."""
-    state.looking.discard(order.client_order_id)  # an answer due was asked for before this one
+    key = order.client_order_id
+    state.looking.discard(key)  # an answer due was asked for before this one
     if order.filled_qty > ZERO:
         keep_asking(state, order)  # it was there: the answer contradicts a fill
         return
+    state.path.misses.pop(key, None)
+    if order.status is OrderStatus.UNKNOWN:
+        order = state.put_order(replace(order, status=OrderStatus.SENT))  # it is known by now
     if order.purpose is Purpose.EXIT:
         _resend_exit(state, order)
         return
@@ -26,15 +30,18 @@ def resend_or_drop(state: State, order: Order) -> None:
     if refusal is not None:
         move_order(state, replace(order, message=refusal), OrderStatus.REJECTED)
         return
-    state.asking.pop(order.client_order_id, None)  # until it is committed and sent
+    state.asking.pop(key, None)  # until it is committed and sent
+    state.sent_ns.pop(key, None)
     state.command(SubmitOrder(order, after_commit=True))
 
 
 def _resend_exit(state: State, order: Order) -> None:
     position = state.positions[order.position_id]
-    if remaining(state, position) < ZERO:
+    bound = spare(state, position)
+    if remaining(state, position) < ZERO or (bound is not None and bound < ZERO):
         reason = "absent: the venue never received it, and less is held by now"
         move_order(state, replace(order, message=reason), OrderStatus.CANCELLED)
         return
     ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
+    note_submitted(state, order)
     state.command(SubmitOrder(order, after_commit=False))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.core.accounts import Accounts
 from engine.core.market_view import MarketView
+from engine.core.order_path import Asking, OrderPath, Retry
 from engine.core.time_stops import TimeStops
 from engine.model.effects import (
     AppendEvent,
@@ -117,20 +118,6 @@ class Wish(Struct, frozen=True):
     part: Decimal | None = None
 
 
-class Retry(Struct, frozen=True):
-    """When an exit that was refused is tried again, and how often it was refused in a row."""
-
-    due_ns: int
-    refusals: int
-
-
-class Asking(Struct, frozen=True):
-    """When an order in flight is asked for, and how long the pause after that is."""
-
-    due_ns: int
-    pause_ns: int
-
-
 @dataclass(slots=True)
 class Resolving:
     """What a position waits for after a start before it is armed.
@@ -140,13 +127,15 @@ class Resolving:
         known: ids of those that are in the ledger or were found.
         absent: exits that the venue does not have; what follows is decided when all is answered.
         exits_asked: whether the exits were asked for; the entry is asked for before them.
-        due_ns, since_ns: elapsed time at which it is asked again, and since when it is asked.
-        told: whether the owner knows that the venue does not answer.
+        due_ns, since_ns, heard_ns: elapsed time at which it is asked again, since when it is asked,
+            and of the last answer.
+        told: whether the owner knows that it is not resolved.
         reached: the farthest price that reached a rung of the ladder meanwhile.
     """
 
     since_ns: int
     due_ns: int
+    heard_ns: int
     asked: dict[str, Order] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     absent: list[str] = field(default_factory=list)
@@ -177,7 +166,10 @@ class State:
         unexplained: instruments whose holdings the executions do not explain: they take no entries
             and their closes are capped at what the venue holds (the value, base asset).
         accounts_read: per venue, local monotonic time at which the last account report was asked.
-        sent_ns: by client order id, UTC at which the request may last have left us.
+        sent_ns: by client order id, elapsed time at which the request may last have left us; none
+            of an entry that waits for its commit.
+        path: what is remembered of orders on their way. part_rests: by position id; what is to be
+            closed of a part when its slices in flight end.
         fenced: whether the lease of the one writer is over: closes are looked up before.
         edges: how often each life cycle went from one state to another.
     """
@@ -217,6 +209,8 @@ class State:
     accounts_read: dict[str, int] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
     sent_ns: dict[str, int] = field(default_factory=dict)
+    path: OrderPath = field(default_factory=OrderPath)
+    part_rests: dict[str, Wish] = field(default_factory=dict)
     fenced: bool = False
     edges: Counter[str] = field(default_factory=Counter)
     blind: set[InstrumentId] = field(default_factory=set)
@@ -253,6 +247,14 @@ class State:
             if (instrument.id.venue, instrument.quote) == (venue, asset):
                 taken += funds
         return balance.free - taken
+
+    def elapsed_at(self, monotonic_ns: int) -> int:
+        """Return the elapsed time of a monotonic one."""
+        return self.elapsed_ns + monotonic_ns - self.clock_ns
+
+    def elapsed_at_utc(self, at_ns: int) -> int:
+        """Return the elapsed time of a moment in UTC; wrong until the clock after UTC was set."""
+        return self.elapsed_at(at_ns - self.utc_offset_ns)
 
     def with_live_peak(self, position: Position) -> Position:
         """Return a position with the peak that its trailing stop has in the book."""
@@ -317,6 +319,7 @@ class State:
             self.looking.discard(order.client_order_id)
             self.reserved.pop(order.client_order_id, None)
             self.sent_ns.pop(order.client_order_id, None)
+            self.path.forget(order.client_order_id)
             self.accounts.note_moved(order.instrument, self.at_ns - self.utc_offset_ns)
         else:
             self.take_order(order)

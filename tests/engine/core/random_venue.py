@@ -6,17 +6,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.model.effects import LookUpOrder, SubmitOrder
+from engine.model.effects import LookUpOrder, ReadAccount, SubmitOrder
 from engine.model.events import (
+    AccountReported,
+    Balance,
     ClockAdvanced,
     CloseRequested,
     Event,
+    OrderDeferred,
     OrderFilled,
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
     SignalReceived,
+    VenuePosition,
 )
+from engine.model.exits import Side
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO
 from engine.model.order import Fill, Order, OrderStatus
@@ -26,6 +31,8 @@ from tests.engine.core.rig import BTC_SPOT, Rig, position_id
 
 D = Decimal
 FEE = D("0.001")
+LATE_NS = 8_000_000_000
+"""For how long a look-up may miss an order that is there."""
 
 
 def order_key(event: Any) -> str:
@@ -50,6 +57,8 @@ class Venue:
         self.outbox: list[Event] = []
         self.log: list[tuple[Event, Any]] = []
         self.faults = True
+        self.reads = False
+        self.taken_ns: dict[str, int] = {}
         self.signals = 0
         self.trades = 0
 
@@ -67,6 +76,8 @@ class Venue:
             self.submit(effect)
         elif isinstance(effect, LookUpOrder):
             self.look_up(effect.order.client_order_id)
+        elif isinstance(effect, ReadAccount):
+            self.reads = True
 
     def look_up(self, key: str) -> None:
         """Ask, unless an answer is on its way."""
@@ -85,6 +96,8 @@ class Venue:
 
     def tell_some(self) -> None:
         """Deliver waiting events; with faults out of order, though fills stay before the end."""
+        if self.reads and not (self.faults and self.random.random() < 0.3):
+            self.report()
         while self.outbox:
             if self.faults and self.random.random() < 0.4:
                 return
@@ -100,6 +113,26 @@ class Venue:
         keys = [order_key(event) for event in self.outbox]
         return keys.index(keys[chosen])
 
+    def report(self) -> None:
+        """Tell what is held, after the executions that led to it."""
+        self.reads, now = False, self.rig.now
+        held = ZERO
+        for fill in [fill for fills in self.fills.values() for fill in fills]:
+            self.tell(OrderFilled(fill, now))
+            held += fill.qty if fill.side == "buy" else -fill.qty
+            held -= fill.fee if fill.fee_asset == "BTC" else ZERO
+        key, positions, base = self.instrument.id, (), ZERO
+        if self.instrument is BTC_SPOT:
+            base = held
+        elif held:
+            side = Side.LONG if held > ZERO else Side.SHORT
+            positions = (VenuePosition(key, side, abs(held), self.price),)
+        balances = (
+            Balance("bybit", "USDT", D(10000), D(10000), ZERO),
+            Balance("bybit", "BTC", base, base, ZERO),
+        )
+        self.tell(AccountReported("bybit", positions, balances, now, self.rig.monotonic_ns))
+
     # What a venue does
 
     def take(self, order: Order) -> None:
@@ -109,7 +142,11 @@ class Venue:
         if self.faults and self.random.random() < 0.1:
             self.outbox.append(OrderSent(key, now, 0))
             return  # the request is lost on its way
+        if self.faults and self.random.random() < 0.05:
+            self.outbox.append(OrderDeferred(key, now, message="busy"))
+            return
         self.orders[key], self.fills[key] = order, []
+        self.taken_ns[key] = self.rig.monotonic_ns
         self.status[key] = OrderStatus.ACKNOWLEDGED
         self.outbox.append(OrderSent(key, now, 0))
         if self.faults and self.random.random() < 0.15:
@@ -119,10 +156,15 @@ class Venue:
 
     def answer(self, key: str) -> OrderLookedUp:
         order = self.orders.get(key)
-        if order is None:
+        if order is None or (self.faults and self.is_hidden(key)):
             return OrderLookedUp(key, self.rig.now, found=False)
         fills = tuple(self.fills[key])
         return OrderLookedUp(key, self.rig.now, True, self.status[key], order.qty, fills)
+
+    def is_hidden(self, key: str) -> bool:
+        """Tell whether the records of an order lag behind."""
+        age_ns = self.rig.monotonic_ns - self.taken_ns[key]
+        return age_ns < LATE_NS and self.random.random() < 0.3
 
     def work(self) -> None:
         """Execute some of what rests."""

@@ -209,6 +209,11 @@ class Rig:
         return self.handle(Continued(self.now))
 
     def absent(self, order: Order | str) -> Effects:
+        """Prove an order absent, as a venue can whose books we see whole."""
+        return self.handle(OrderLookedUp(_key(order), self.now, found=False, certain=True))
+
+    def missed(self, order: Order | str) -> Effects:
+        """Answer a look-up that did not find an order; that proves nothing yet."""
         return self.handle(OrderLookedUp(_key(order), self.now, found=False))
 
     def found(

@@ -143,10 +143,10 @@ def test_more_than_the_largest_order_is_closed_in_several() -> None:
     big = replace(position, instrument=replace(small, max_market_qty=D("0.4005")))
     rig.guardian._state.positions[position.id] = big
     rig.close(position)
-    for _ in range(2):
-        assert rig.exits()[-1].qty == D("0.4")
-        rig.filled(rig.exits()[-1], "40")
-    assert rig.exits()[-1].qty == D("0.2")
+    assert [order.qty for order in rig.exits()] == [D("0.4"), D("0.4"), D("0.2")]
+    for order in rig.exits():
+        rig.filled(order, "40")
+    assert rig.position(position).status is PositionStatus.CLOSED
 
 
 def test_a_refused_exit_is_tried_again_until_stuck_is_alarmed_and_still_tried() -> None:

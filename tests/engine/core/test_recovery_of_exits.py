@@ -77,7 +77,7 @@ def test_a_found_exit_as_large_as_the_venue_takes_means_the_whole() -> None:
     rig.found(exit_id(0), OrderStatus.FILLED, rig.fill_of(possible(rig, 0), "95"), qty=D(1))
     assert rig.position(KEY).status is PositionStatus.CLOSING
     answer_absent(rig, 1, 2, 3, 4)
-    assert [o.client_order_id for o in rig.exits()] == [exit_id(1)]
+    assert [o.client_order_id for o in rig.exits()] == [exit_id(1), exit_id(2)]
 
 
 def test_an_exit_of_the_ledger_that_the_venue_never_got_is_sent_again_under_its_id() -> None:
