@@ -152,7 +152,7 @@ class Flow:
         found += [f"resolving: position {key}" for key in self._guardian.resolving()]
         if self._journal.error:
             found.append(f"storage: {self._journal.error}")
-        return found
+        return found if self._gate is None else [*found, *self._gate.problems()]
 
     # Events
 

@@ -146,12 +146,18 @@ class Gate:
         """Tell whether the guardian knew that the lease is over, and so looked up what it sends."""
         return not (self._told_held or self._lease.is_waiting() or self._lease.is_lost())
 
+    def problems(self) -> list[str]:
+        """Return why no entry may be sent now; empty when it may."""
+        if self._lease.is_held():
+            return []
+        if self._lease.is_waiting():
+            return ["lease: taken over from another process, whose last orders may still arrive"]
+        return ["lease: not renewed in time, so another process may have taken over"]
+
     def entry_refusal(self) -> str | None:
         """Why no entry may be sent now; None when it may."""
         self.mind()
-        if self._lease.is_held():
-            return None
-        return "fenced: another process may have taken over before the entry was sent"
+        return next((f"fenced: {problem}" for problem in self.problems()), None)
 
     def mind(self) -> None:
         """Tell the guardian when the lease ended or is held again, and ask what had to wait."""

@@ -287,7 +287,7 @@ class ApiKeyRow(Row, table=True):
 
 
 class LeaseRow(Row, table=True):
-    """Who may write, on databases without a lock of ours; ``fencing`` only ever rises."""
+    """Who may write (``storage.lease``): ``holder`` is empty when nobody; ``fencing`` rises."""
 
     __tablename__ = "leases"
     name: str = Field(primary_key=True)

@@ -132,9 +132,11 @@ async def test_a_renewal_that_fails_is_tried_again_and_the_lease_held_again() ->
             await until(lambda: w.lease.tries == 1)
             w.time.pass_s(10)
             await until(lambda: w.told() == ["guard.fenced"])
+            assert [p for p in w.flow.problems() if p.startswith("lease: not renewed in time")]
             w.ledger.failing = w.lease.failing = False
             w.time.pass_s(1)
             await until(lambda: w.told() == ["guard.fenced", "guard.unfenced"])
+            await until(lambda: w.flow.problems() == [])
         assert {"event": "lease.renewal_failed", "error": "no answer", "log_level": "error"} in logs
 
 
@@ -228,7 +230,7 @@ async def test_who_lost_the_lease_ends_and_sends_nothing_more() -> None:
         assert (w.exits(), w.broker.asked) == ([], [])
         with pytest.raises(Retryable, match="taken over"):
             await w.flow.handle_durably(w.world.signal(2))
-        assert w.flow.problems() == ["storage: another one has taken over"]
+        assert w.flow.problems()[0] == "storage: another one has taken over"
 
 
 async def test_a_commit_that_another_writer_forestalled_ends_the_flow_too() -> None:
@@ -256,6 +258,7 @@ async def test_a_taker_neither_asks_nor_sends_before_its_wait_is_over() -> None:
     async with leased(Started(T0, True, positions=(position,)), former="they") as w:
         await w.world.run()
         assert w.told() == ["guard.fenced"]
+        assert [p for p in w.flow.problems() if p.startswith("lease: taken over from another")]
         w.world.price(95.0)
         w.time.pass_s(WAIT_S - 1)
         await until(lambda: len(w.lease.renewals) == 1)
@@ -268,6 +271,14 @@ async def test_a_taker_neither_asks_nor_sends_before_its_wait_is_over() -> None:
         for asked in sorted(set(w.broker.asked)):
             w.absent(asked)
         await until(lambda: len(w.exits()) == 1)
+
+
+async def test_a_taker_is_fenced_before_it_takes_up_anything() -> None:
+    async with leased(Started(T0, True, positions=(Rig().open(),)), former="they") as w:
+        await w.flow.start()
+        records = [record for step in w.flow._journal.steps for record in step.records]
+        kinds = [record.kind for record in records if isinstance(record, AppendEvent)]
+        assert kinds[:2] == ["guard.fenced", "service.started"]
 
 
 async def test_a_takers_entry_is_refused_while_it_waits() -> None:
