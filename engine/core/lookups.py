@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from engine.core.absence import is_absent
 from engine.core.asking import FIRST_ASK_NS, ask_in, keep_asking, note_resolved, note_taken
 from engine.core.orders import alarm, book_fill, contradicts, move_order
-from engine.core.recovery import discover, note_absent, note_answered
+from engine.core.recovery import ask_ahead, discover, note_absent, note_answered
 from engine.core.resend import resend_or_drop
 from engine.core.state import State
 from engine.model.events import OrderLookedUp
@@ -55,7 +55,10 @@ def _take_unknown(state: State, position: Position, generation: int, event: Orde
         if _is_contradicted(state, possible, qty, event):
             return
         resolving.known.add(key)
-        _book_found(state, discover(state, position, generation, event), event)
+        if any(state.is_booked((key, fill.venue_trade_id)) for fill in event.fills):
+            ask_ahead(state, position, generation)  # a process before found it too
+        else:
+            _book_found(state, discover(state, position, generation, event), event)
     note_answered(state, position.id, key)
 
 

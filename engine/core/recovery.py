@@ -93,17 +93,20 @@ def _go_on(state: State, position_id: str) -> None:
         resolving.exits_asked = True
         for order in state.orders_of(position_id):
             if order.purpose is Purpose.EXIT:
+                resolving.latest = max(resolving.latest, order.generation)
                 _ask_known(state, order)
-        _ask_ahead(state, position, position.exit_generation)
+        ask_ahead(state, position, position.exit_generation)
     else:
         _arm(state, position_id)
 
 
-def _ask_ahead(state: State, position: Position, last: int) -> None:
+def ask_ahead(state: State, position: Position, last: int) -> None:
     """Ask for the exits that may have been sent after generation ``last`` without a journal."""
-    for generation in range(last + 1, last + 1 + MAX_EXITS_IN_FLIGHT):
+    resolving = state.resolving[position.id]
+    resolving.latest = max(resolving.latest, last)
+    for generation in range(last + 1, resolving.latest + 1 + MAX_EXITS_IN_FLIGHT):
         order = possible_exit(position, generation)
-        if order.client_order_id not in state.resolving[position.id].asked:
+        if order.client_order_id not in resolving.asked:
             _ask(state, order)
 
 
@@ -170,8 +173,6 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
         created_at_ns=state.at_ns,
     )
     state.put_order(order)
-    latest = max(position.exit_generation, generation)
-    position = replace(position, exit_generation=latest)
     if rungs is not None:
         position = with_rungs(position, rungs)
     if position.status in BEFORE_CLOSE and whole:
@@ -187,7 +188,7 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
     if rungs is not None and position.status in BEFORE_CLOSE:
         arm(state, position)
         position = move_stop_after_rung(state, position)
-    _ask_ahead(state, position, generation)
+    ask_ahead(state, position, generation)
     return order
 
 
@@ -239,7 +240,9 @@ def _arm(state: State, position_id: str) -> None:
     """All orders of a position are accounted for: guard it, and do what waited for that."""
     resolving = state.resolving.pop(position_id)
     position = state.positions[position_id]
-    state.put_position(replace(position, guard=guard_of(state, position)))
+    latest = max(position.exit_generation, resolving.latest)
+    guard = guard_of(state, position)
+    state.put_position(replace(position, exit_generation=latest, guard=guard))
     state.log("position.armed", position_id=position_id)
     if resolving.told:
         state.notify("position.resolved", position_id=position_id)

@@ -131,6 +131,8 @@ class Resolving:
             and of the last answer.
         told: whether the owner knows that it is not resolved.
         reached: the farthest price that reached a rung of the ladder meanwhile.
+        latest: generation of the last exit that was found; the position gets it when all before it
+            are accounted for, so that another start asks for those too.
     """
 
     since_ns: int
@@ -142,6 +144,7 @@ class Resolving:
     exits_asked: bool = False
     told: bool = False
     reached: Trigger | None = None
+    latest: int = -1
 
 
 @dataclass(slots=True)
