@@ -7,6 +7,7 @@ lifetime has it), *tested* elsewhere by the tests named, or *owed* to a piece th
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +26,9 @@ PEOPLE_KINDS = ("dup_post", "late_post", "swap")
 """No faults of a plan, but how its signals are delivered."""
 
 FAULT_KINDS = (*ORDER_KINDS, *FEED_KINDS, *PROCESS_KINDS, *PEOPLE_KINDS)
+
+
+Status = TypeVar("Status", bound=StrEnum)
 
 
 class Piece(StrEnum):
@@ -74,7 +78,7 @@ class Edge(Struct, frozen=True):
     never: str = ""
 
 
-def _steps(name: str, table: Mapping[StrEnum, frozenset[StrEnum]]) -> Iterator[str]:
+def _steps(name: str, table: Mapping[Status, frozenset[Status]]) -> Iterator[str]:
     for before, following in table.items():
         for after in sorted(following):
             if after is not before:
@@ -82,8 +86,8 @@ def _steps(name: str, table: Mapping[StrEnum, frozenset[StrEnum]]) -> Iterator[s
 
 
 EDGE_NAMES = (
-    *_steps("order", {**order.TRANSITIONS}),
-    *_steps("position", {**position.TRANSITIONS}),
+    *_steps("order", order.TRANSITIONS),
+    *_steps("position", position.TRANSITIONS),
 )
 """Steps of both life cycles; telling the same again is none."""
 
@@ -94,7 +98,6 @@ NEVER = {
     "order.sent.filled": _BOOKED_FIRST,
     "order.acknowledged.filled": _BOOKED_FIRST,
     "order.intended.unknown": _SENT_FIRST,
-    "order.unknown.sent": "a request that is sent again stays unknown until the venue answers",
     "order.partially_filled.rejected": "the venue cancels what is left of an order, and refuses "
     "only whole ones",
 }
