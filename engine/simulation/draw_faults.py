@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.instrument import Instrument, Market
+from engine.model.signal import Action
 from engine.simulation.plan import Crash, Fault, PlannedSignal
 from engine.simulation.prices import DrawnPath
 
@@ -42,6 +43,10 @@ class Near(StrEnum):
     MOVES = "moves"
 
 
+SIGNAL_SHARES = {Near.ORDERS: 0.5, Near.HOLDINGS: 0.7, Near.MOVES: 0.3}
+MOVES_SHARES = {Near.ORDERS: 0.2, Near.HOLDINGS: 0.1, Near.MOVES: 0.4}
+
+
 class Kind(Struct, frozen=True):
     """A kind of fault: its windows (milliseconds), times and amounts, from least to most."""
 
@@ -62,47 +67,48 @@ _ALL = (ALWAYS, ALWAYS)
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("drop_req", _V, _O, (2000, 12_000), (1, 2)),
+        Kind("drop_req", _V, _O, (2000, 12_000), (1, 2), weight=14),
         Kind("late_req", _V, _O, (2000, 12_000), (1, 2), (400.0, 1500.0, 3000.0, 4500.0)),
-        Kind("drop_rsp", _V, _O, (2000, 12_000), (1, 3)),
-        Kind("5xx_after", _V, _O, (2000, 12_000), (1, 3)),
-        Kind("late_vis", _V, _O, (6000, 25_000), (1, 4), (1500.0, 4000.0, 8000.0), 14),
-        Kind("late_rej", _V, _O, (2000, 12_000), (1, 2)),
-        Kind("rej_filters", _V, _H, (3000, 15_000), (1, 3), weight=9),
-        Kind("rej_band", _V, _H, (3000, 15_000), (1, 3), weight=9),
-        Kind("rej_balance", _V, _H, (3000, 15_000), (1, 2), weight=9),
-        Kind("rej_other", _V, _H, (3000, 15_000), (1, 2), weight=9),
-        Kind("limit", _V, _O, (2000, 12_000), (1, 4), _WAITS_MS),
-        Kind("overload", _V, _O, (2000, 12_000), (1, 4), _WAITS_MS),
-        Kind("skew", _V, _O, (2000, 12_000), (1, 2), _WAITS_MS),
+        Kind("drop_rsp", _V, _O, (2000, 12_000), (1, 3), weight=5),
+        Kind("5xx_after", _V, _O, (2000, 12_000), (1, 3), weight=13),
+        Kind("late_vis", _V, _O, (6000, 25_000), (1, 4), (1500.0, 4000.0, 8000.0), 12),
+        Kind("late_rej", _V, _O, (3000, 15_000), (1, 2), weight=15),
+        Kind("rej_filters", _V, _H, (3000, 15_000), (1, 3), weight=13),
+        Kind("rej_band", _V, _H, (3000, 15_000), (1, 3), weight=12),
+        Kind("rej_balance", _V, _H, (3000, 15_000), (1, 2), weight=13),
+        Kind("rej_other", _V, _H, (3000, 15_000), (1, 2), weight=15),
+        Kind("limit", _V, _O, (2000, 12_000), (1, 4), _WAITS_MS, weight=11),
+        Kind("overload", _V, _O, (2000, 12_000), (1, 4), _WAITS_MS, weight=14),
+        Kind("skew", _V, _O, (2000, 12_000), (1, 2), _WAITS_MS, weight=17),
         Kind("ban", _V, _M, (2500, 14_000), _ALL),
         Kind("outage", _V, _O, (1500, 14_000), _ALL),
-        Kind("drop_evt", _V, _O, (2000, 12_000), (1, 5)),
-        Kind("dup_evt", _V, _O, (2000, 12_000), (1, 4)),
-        Kind("late_evt", _V, _O, (2000, 12_000), (1, 3), (300.0, 1200.0, 3500.0, 9000.0)),
+        Kind("drop_evt", _V, _O, (2000, 12_000), (1, 5), weight=4),
+        Kind("dup_evt", _V, _O, (2000, 12_000), (1, 4), weight=13),
+        Kind("late_evt", _V, _O, (2000, 12_000), (1, 3), (300.0, 1200.0, 3500.0, 9000.0), weight=9),
         Kind("err_pos", _V, _H, (8000, 25_000), (1, 4)),
         Kind("err_look", _V, _O, (5000, 20_000), (1, 5), weight=14),
         Kind("partial", _V, _O, (4000, 20_000), (1, 3)),
         Kind("ext", _I, _H, (1, 1), amounts=(0.1, 0.35, 0.5, 1.0), weight=20),
         Kind("ext_add", _I, _H, (1, 1), amounts=(0.2, 0.5, 1.0), weight=10),
-        Kind("liq", Scope.LINEAR, _H, (1, 1), weight=22),
-        Kind("mute", _I, _M, (4000, 15_000)),
-        Kind("close_1012", _V, _M, (800, 9000)),
-        Kind("lag", _I, _M, (700, 5000)),
+        Kind("liq", Scope.LINEAR, _H, (1, 1), weight=30),
+        Kind("mute", _I, _M, (4000, 15_000), weight=8),
+        Kind("close_1012", _V, _M, (800, 9000), weight=14),
+        Kind("lag", _I, _M, (700, 5000), weight=16),
         Kind(
             "spike",
             _I,
             _H,
             (3000, 9000),
             amounts=(0.965, 0.985, 1.015, 1.035, 0.9, 1.1, 0.72, 1.35, 0.13, 3.0),
+            weight=11,
         ),
-        Kind("delist", _I, _M, (4000, 20_000), weight=8),
-        Kind("busy", _P, _O, (2000, 10_000), (1, 3)),
+        Kind("delist", _I, _M, (4000, 20_000), weight=22),
+        Kind("busy", _P, _O, (2000, 10_000), (1, 3), weight=11),
         Kind("enospc", _P, _O, (700, 6000), _ALL),
-        Kind("slow_disk", _P, _O, (1500, 10_000), (2, 8), (60.0, 300.0, 850.0, 1500.0)),
-        Kind("lost_commit", _P, _O, (2000, 10_000), (1, 2)),
-        Kind("jump", _P, _H, (1, 1), amounts=(-45.0, -5.0, -1.5, 1.5, 5.0, 70.0), weight=8),
-        Kind("stall", _P, _M, (300, 7000)),
+        Kind("slow_disk", _P, _O, (1500, 10_000), (2, 8), (60.0, 300.0, 850.0, 1500.0), weight=11),
+        Kind("lost_commit", _P, _O, (2000, 10_000), (1, 2), weight=8),
+        Kind("jump", _P, _H, (1, 1), amounts=(-45.0, -5.0, -1.5, 1.5, 5.0, 70.0), weight=9),
+        Kind("stall", _P, _M, (300, 7000), weight=8),
         Kind("twin", _P, _M, (3000, 15_000), weight=7),
     )
 }
@@ -177,22 +183,31 @@ def _place(draw: random.Random, scene: Scene, kind: Kind) -> tuple[DrawnPath, in
     if kind.scope is Scope.LINEAR:
         paths = tuple(p for p in paths if _is_linear(p)) or paths
     chance = draw.random()
-    if chance < 0.5:
-        signal = draw.choice(scene.signals)
+    if chance < SIGNAL_SHARES[kind.near]:
+        signal = draw.choice(_wanted(scene, kind, paths))
         by_instrument = {each.path.instrument: each for each in paths}
         path = by_instrument.get(signal.instrument) or draw.choice(paths)
         return path, draw.choice(signal.deliveries_ms) + _shift_ms(draw, kind)
     path = draw.choice(paths)
-    if chance < (0.85 if kind.near is Near.MOVES else 0.68) and path.moves_ms:
+    if chance < SIGNAL_SHARES[kind.near] + MOVES_SHARES[kind.near] and path.moves_ms:
         return path, draw.choice(path.moves_ms) - draw.randint(0, 900)
     return path, draw.randint(EARLIEST_MS, scene.heal_ms)
+
+
+def _wanted(scene: Scene, kind: Kind, paths: Sequence[DrawnPath]) -> Sequence[PlannedSignal]:
+    """Which signals a fault of the kind is drawn to: one of holdings to what may open some."""
+    if kind.near is not Near.HOLDINGS:
+        return scene.signals
+    traded = {each.path.instrument for each in paths}
+    opening = [s for s in scene.signals if s.action is not Action.CLOSE and s.instrument in traded]
+    return opening or scene.signals
 
 
 def _shift_ms(draw: random.Random, kind: Kind) -> int:
     """How long after a signal something of the kind begins; order faults are there before."""
     if kind.near is Near.ORDERS:
         return -draw.randint(0, 600)
-    return draw.randint(200, 7000)
+    return draw.choice((150, 400, 900, 1800, 4000))
 
 
 def _is_linear(path: DrawnPath) -> bool:
@@ -245,11 +260,12 @@ def _crash(
         fault = draw.choice(faults)
         within_ms = fault.at_ms + draw.randint(0, max(fault.for_ms, 1500))
         by_ms = min(max(within_ms, earliest_ms), latest_ms)
-    ratio = LONGEST_DOWN_MS / SHORTEST_DOWN_MS
+    # Mostly a second or less, as a supervisor restarts it; long enough at times to miss much.
+    ratio = (LONGEST_DOWN_MS / SHORTEST_DOWN_MS) ** draw.random() ** 1.6
     return Crash(
         life=life,
         call=draw.randint(1, RECOVERY_CALLS if recovering else CALLS),
         after=draw.random() < 0.5,
         by_ms=by_ms,
-        down_ms=round(SHORTEST_DOWN_MS * ratio ** draw.random()),
+        down_ms=min(round(SHORTEST_DOWN_MS * ratio), heal_ms - by_ms),
     )

@@ -1,6 +1,7 @@
 """Signals of a simulated lifetime: entries, adds, opposite ones, closes, and their deliveries.
 
-The first entries go to one instrument each. What follows meets them open, closing or closed.
+The first entries go to one instrument each. What follows meets them open, closing or closed. The
+last ones come when all faults are healed.
 """
 
 import random
@@ -26,11 +27,13 @@ from engine.simulation.instruments import Listed
 from engine.simulation.plan import PlannedSignal, PricePath, Print
 
 STRATEGIES = (None, None, None, "trend", "grid")
-ENTRIES = (4, 5, 6, 7, 7, 8, 8, 9)
+ENTRIES = (5, 6, 7, 7, 8, 8, 9, 9)
+LAST_ENTRIES = 3
 FIRST_MS, FIRST_WAVE_MS = 1200, 14_000
 LAST_BEFORE_HEAL_MS = 7000
-MAX_AGE_MS = 60_000
-"""How old a signal may be; some are drawn close to either side of it."""
+AGAIN_MS = 9000
+AGES_MS = (57_000, 59_700, 60_500, 90_000)
+"""How old late signals are: to both sides of what the default admits."""
 
 
 class Setting(Struct, frozen=True):
@@ -62,6 +65,7 @@ class _Senders:
         self.signals: list[PlannedSignal] = []
         self.sides: dict[int, Side] = {}
         self.entries = 0
+        self.first: set[int] = set()
 
     def enter(self, number: int, at_ms: int, side: Side, *, wide: bool = False) -> PlannedSignal:
         """Ask for a position, or for more of one."""
@@ -123,9 +127,10 @@ def draw_signals(seed: int, setting: Setting) -> tuple[PlannedSignal, ...]:
     """Draw 4 to 9 entries, with adds where positions grow, and closes between them."""
     draw = random.Random(f"{seed}/signals")
     senders = _Senders(draw, setting)
-    count = draw.choice(ENTRIES)
     order = list(range(len(setting.listed)))
     draw.shuffle(order)
+    last = order[:LAST_ENTRIES]
+    count = draw.choice(ENTRIES) - len(last)
     for number in order[:count]:
         _first_entry(senders, number)
     latest_ms = setting.heal_ms - LAST_BEFORE_HEAL_MS
@@ -138,6 +143,8 @@ def draw_signals(seed: int, setting: Setting) -> tuple[PlannedSignal, ...]:
         price = setting.price(number, at_ms)
         senders.close(number, at_ms, draw_part(draw, setting.listed[number].instrument, price))
     _misdeliver(draw, senders)
+    for number in last:
+        _last_entry(senders, number)
     return tuple(sorted(senders.signals, key=lambda s: (s.deliveries_ms[0], s.number)))
 
 
@@ -145,7 +152,8 @@ def _first_entry(senders: _Senders, number: int) -> None:
     draw = senders.draw
     at_ms, side = draw.randint(FIRST_MS, FIRST_WAVE_MS), senders.side(number)
     sliced = senders.setting.listed[number].is_sliced
-    senders.enter(number, at_ms, side, wide=sliced)
+    first = senders.enter(number, at_ms, side, wide=sliced)
+    senders.first.add(first.number)
     if not sliced:
         return
     # Only by adds does a position outgrow what one order may close.
@@ -154,6 +162,16 @@ def _first_entry(senders: _Senders, number: int) -> None:
         senders.enter(number, at_ms, side, wide=True)
     if draw.random() < 0.6:
         senders.close(number, at_ms + draw.randint(800, 6000), None)
+
+
+def _last_entry(senders: _Senders, number: int) -> None:
+    """Ask for a position when everything is healed: the service takes signals again.
+
+    Delivered twice, since a process may still be coming up.
+    """
+    at_ms = senders.setting.heal_ms + senders.draw.randint(300, 1500)
+    last = senders.enter(number, at_ms, senders.side(number))
+    senders.signals[-1] = replace(last, deliveries_ms=(at_ms, at_ms + AGAIN_MS))
 
 
 def _later_entry(senders: _Senders, number: int, at_ms: int) -> None:
@@ -178,21 +196,22 @@ def _later_entry(senders: _Senders, number: int, at_ms: int) -> None:
 def _misdeliver(draw: random.Random, senders: _Senders) -> None:
     """Deliver some several times, some late, some without an id, and some in the wrong order."""
     for at, signal in enumerate(senders.signals):
-        senders.signals[at] = _delivered(draw, signal, senders.setting.heal_ms)
+        again = 0.5 if signal.number in senders.first else 0.2
+        senders.signals[at] = _delivered(draw, signal, senders.setting.heal_ms, again)
     if draw.random() < 0.3:
         _swap(draw, senders)
 
 
-def _delivered(draw: random.Random, signal: PlannedSignal, heal_ms: int) -> PlannedSignal:
+def _delivered(
+    draw: random.Random, signal: PlannedSignal, heal_ms: int, again: float
+) -> PlannedSignal:
     at_ms, chance = signal.deliveries_ms[0], draw.random()
-    sent_ms = at_ms - draw.randint(20, 900) if draw.random() < 0.4 else None
-    deliveries = (at_ms,)
-    if chance < 0.25:
+    sent_ms = at_ms - draw.choice((15, 25, 40, 900)) if draw.random() < 0.4 else None
+    deliveries: tuple[int, ...] = (at_ms,)
+    if chance < again:
         deliveries = _repeated(draw, at_ms, heal_ms)
-    elif chance < 0.32:
-        sent_ms = at_ms - draw.choice(
-            (MAX_AGE_MS - 300, MAX_AGE_MS - 3000, MAX_AGE_MS + 500, 90_000)
-        )
+    elif chance < again + 0.07:
+        sent_ms = at_ms - draw.choice(AGES_MS)
     has_id = draw.random() > 0.15
     return replace(signal, deliveries_ms=deliveries, sent_ms=sent_ms, has_id=has_id)
 
@@ -201,7 +220,7 @@ def _repeated(draw: random.Random, at_ms: int, heal_ms: int) -> tuple[int, ...]:
     """Deliver again at once, soon, or after a while, as senders without an answer do."""
     deliveries = [at_ms]
     for _ in range(draw.choice((1, 1, 2, 3))):
-        wait_ms = draw.choice((0, 1, 40, 500, 1500, 4000, 9000))
+        wait_ms = draw.choice((0, 1, 40, 500, 2500, 6000, 12_000))
         deliveries.append(min(deliveries[-1] + wait_ms, heal_ms - 1000))
     return tuple(deliveries)
 

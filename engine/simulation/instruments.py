@@ -13,6 +13,8 @@ SLICED_SHARE = 1 / 3
 
 COUNTS = (2, 3, 3, 3, 4, 4, 4)
 QUOTE = "USDT"
+SMALL_VALUE = 40
+"""Quote asset; a least quantity is worth less, unless one step is worth more."""
 
 
 class Template(Struct, frozen=True):
@@ -79,6 +81,8 @@ def draw_instruments(seed: int, entry_value: Decimal) -> tuple[Listed, ...]:
 
 def _listed(draw: random.Random, template: Template) -> Listed:
     tick, step = Decimal(draw.choice(template.ticks)), Decimal(draw.choice(template.steps))
+    start = Decimal(template.start) * draw.randint(800, 1250) / 1000
+    steps = draw.choice((1, 1, 2, 5))
     symbol = f"{template.base}{QUOTE}"
     instrument = Instrument(
         id=InstrumentId(template.venue, template.market, symbol),
@@ -86,10 +90,9 @@ def _listed(draw: random.Random, template: Template) -> Listed:
         quote=QUOTE,
         tick_size=tick,
         qty_step=step,
-        min_qty=step * draw.choice((1, 1, 2, 5)),
+        min_qty=step * (steps if steps * step * start < SMALL_VALUE else 1),
         min_notional=Decimal(draw.choice(template.min_notionals)),
     )
-    start = Decimal(template.start) * draw.randint(800, 1250) / 1000
     if draw.random() < 0.5:
         # Far above what is traded here: a limit that is known and does not matter.
         largest = instrument.floor_qty(Decimal(100_000) / start)

@@ -157,7 +157,7 @@ def _calm(tape: _Tape) -> None:
 
 def _trend(tape: _Tape) -> None:
     draw = tape.draw
-    pace = tape.direction() * draw.uniform(0.0005, 0.004)
+    pace = tape.direction() * draw.uniform(0.0003, 0.003)
     for _ in range(draw.randint(8, 22)):
         tape.go(1 + pace * (0.4 + 1.2 * draw.random()))
 
@@ -205,7 +205,7 @@ SEGMENTS: dict[str, Callable[[_Tape], None]] = {
     "gap": _gap,
     "flash": _flash,
 }
-_SHAPES_WITHOUT_GAPS = ("calm", "calm", "trend", "trend", "trend", "jump", "jump", "flash")
+_SHAPES_WITHOUT_GAPS = ("calm", "calm", "calm", "calm", "trend", "trend", "jump", "jump", "flash")
 _SHAPES = (*_SHAPES_WITHOUT_GAPS, "gap", "gap")
 
 
