@@ -116,16 +116,19 @@ def _can_reduce(position: Position, fill: Fill) -> bool:
 
 
 def _count_foreign(state: State, fill: Fill, taken: Decimal) -> None:
-    """Count what a fill did to what is not ours; a balance cannot be negative."""
+    """Count what a fill did to what is not ours, where a report has told that.
+
+    An execution of long ago may be told again after a start. A balance cannot be negative.
+    """
     instrument, rest = fill.instrument.id, fill.qty - taken
-    if rest == ZERO:
+    _log_foreign(state, fill, rest)
+    if rest == ZERO or not (instrument in state.foreign or instrument in state.accounts.based):
         return
     foreign = state.foreign.get(instrument, ZERO)
     foreign += rest if fill.side is OrderSide.BUY else -rest
     if instrument.market is Market.SPOT:
         foreign = max(foreign - base_fee(fill), ZERO)
     count_foreign(state, instrument, foreign)
-    _log_foreign(state, fill, rest)
 
 
 def count_foreign(state: State, instrument: InstrumentId, foreign: Decimal) -> None:

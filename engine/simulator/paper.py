@@ -16,6 +16,7 @@ from engine.clock import NS_PER_MS
 from engine.model.errors import Retryable
 from engine.model.events import (
     InstrumentRefreshed,
+    OrderFilled,
     OrderSent,
     VenuePosition,
 )
@@ -50,6 +51,8 @@ class PaperBroker:
         first_id = clock.now_ns() // NS_PER_MS * 1000
         self._model: VenueModel = store.load(rules, opening, first_id, clock.monotonic_ns())
         self._positions: Sequence[VenuePosition] = self._model.venue_positions()
+        traded = [known.order.instrument for known in self._model.orders.values()]
+        self._of_before = store.liquidations(traded)
         self._answers: deque[BrokerEvent] = deque()
         self._wake = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
@@ -68,8 +71,15 @@ class PaperBroker:
         self._answer([self._model.look_up(order.client_order_id, self._clock.now_ns())])
 
     def read_account(self) -> None:
-        """Tell what the account holds now, after what is told before it."""
+        """Tell what the account holds now, after what is told before it.
+
+        Every execution of this run is told as it happens, so none is made and not told. The run
+        before may have ended between the account's record and our journal: its liquidations are
+        told once more. The fills of orders are looked up with them.
+        """
         now_ns, time_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        self._answer([OrderFilled(fill, time_ns) for fill in self._of_before])
+        self._of_before = []
         self._answer([self._model.report(now_ns, time_ns)])
 
     def refresh(self, instrument: Instrument) -> None:

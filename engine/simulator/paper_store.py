@@ -5,6 +5,7 @@ means something. Amounts are TEXT in plain decimal notation.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.model.errors import Misconfigured, Retryable
 from engine.model.events import FundingPaid
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import exact, plain
-from engine.model.order import Fill
+from engine.model.order import Fill, FillKind, OrderSide
 from engine.simulator.account import Account, Funding, LinearPosition
 from engine.simulator.matching import VenueModel, VenueOrder, VenueRules
 
@@ -145,6 +146,22 @@ class PaperStore:
             model.funding[key] = Funding(next_ms, float(rate))
         return model
 
+    def liquidations(self, traded: Iterable[Instrument]) -> list[Fill]:
+        """Return the latest executions without an order, oldest first.
+
+        A hundred are more than can have been told and not journalled when a process ended.
+        """
+        instruments = {(each.id.market, each.id.symbol): each for each in traded}
+        latest = self._rows(
+            "SELECT market, symbol, venue_trade_id, side, qty, price, fee, fee_asset, kind, time_ns"
+            " FROM fills WHERE venue = ? AND client_order_id IS NULL"
+            " ORDER BY CAST(venue_trade_id AS INTEGER) DESC LIMIT 100"
+        )
+        return [
+            _foreign_fill(instruments[Market(market), symbol], *values)
+            for market, symbol, *values in reversed(latest)
+        ]
+
     def write(self, changes: Changes) -> None:
         """Write one batch in one transaction.
 
@@ -268,6 +285,30 @@ def _fill_row(venue: str, fill: Fill) -> tuple[object, ...]:
         fill.fee_asset,
         fill.kind,
         fill.time_ns,
+    )
+
+
+def _foreign_fill(
+    instrument: Instrument,
+    venue_trade_id: str,
+    side: str,
+    qty: str,
+    price: str,
+    fee: str,
+    fee_asset: str,
+    kind: str,
+    time_ns: int,
+) -> Fill:
+    return Fill(
+        venue_trade_id=venue_trade_id,
+        instrument=instrument,
+        side=OrderSide(side),
+        qty=Decimal(qty),
+        price=Decimal(price),
+        fee=Decimal(fee),
+        fee_asset=fee_asset,
+        time_ns=time_ns,
+        kind=FillKind(kind),
     )
 
 

@@ -167,6 +167,7 @@ def beside(
     rig = Rig()
     position = rig.open(action, instrument=instrument)
     rig.guardian._state.foreign[instrument.id] = D(qty)
+    rig.guardian._state.accounts.based.add(instrument.id)
     return rig, position
 
 
@@ -246,6 +247,22 @@ def test_an_execution_of_before_the_entry_touches_nothing() -> None:
     rig.now -= 1
     rig.foreign(BTC_PERP, "sell", "1", "100")
     assert rig.position(position).qty_open == 1
+
+
+def test_before_a_report_told_what_is_not_ours_executions_alone_do_not() -> None:
+    rig = Rig()
+    rig.open()
+    rig.foreign(BTC_PERP, "buy", "1", "100")
+    rig.foreign(ETH_PERP, "sell", "1", "100", kind=FillKind.LIQUIDATION)
+    assert rig.guardian._state.foreign == {}
+    assert logged(rig) == ["venue.foreign_fill"]
+
+
+def test_after_a_report_executions_alone_tell_what_is_not_ours() -> None:
+    rig, _ = beside("0")
+    rig.guardian._state.foreign.clear()
+    rig.foreign(BTC_PERP, "buy", "1", "100")
+    assert foreign(rig) == 1
 
 
 # Funding
