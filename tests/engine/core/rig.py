@@ -20,6 +20,7 @@ from engine.model.effects import (
     SubmitOrder,
 )
 from engine.model.events import (
+    AccountReported,
     Balance,
     BalancesReported,
     ClockAdvanced,
@@ -27,11 +28,13 @@ from engine.model.events import (
     Continued,
     Event,
     ExitsAmended,
+    OrderDeferred,
     OrderFilled,
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
     SignalReceived,
+    VenuePosition,
 )
 from engine.model.exit_set import ExitChanges, Exits
 from engine.model.exits import Percent, Side
@@ -215,6 +218,20 @@ class Rig:
     def missed(self, order: Order | str) -> Effects:
         """Answer a look-up that did not find an order; that proves nothing yet."""
         return self.handle(OrderLookedUp(_key(order), self.now, found=False))
+
+    def deferred(self, order: Order, retry_after_s: float = 0) -> Effects:
+        pause_ns = int(retry_after_s * SECOND)
+        key = order.client_order_id
+        return self.handle(OrderDeferred(key, self.now, pause_ns, message="busy"))
+
+    def account(
+        self, *positions: VenuePosition, free: dict[str, str] | None = None, venue: str = "bybit"
+    ) -> Effects:
+        """Report what the account holds, asked for just now."""
+        rows = {"USDT": "10000"} | (free or {})
+        balances = tuple(Balance(venue, asset, D(q), D(q), D(0)) for asset, q in rows.items())
+        event = AccountReported(venue, positions, balances, self.now, self.monotonic_ns)
+        return self.handle(event)
 
     def found(
         self, order: Order | str, status: OrderStatus | None, *fills: Fill, **fields: Any
