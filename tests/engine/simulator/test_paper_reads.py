@@ -10,6 +10,7 @@ from engine.model.effects import ReadAccount
 from engine.model.events import (
     AccountReported,
     ClockAdvanced,
+    InstrumentRefreshed,
     OrderFilled,
     OrderLookedUp,
     Started,
@@ -127,6 +128,17 @@ async def test_the_first_reading_tells_the_liquidations_of_the_run_before_once_m
         broker.read_account()
         await after.wait_for(AccountReported, 2)
     assert [event.fill for event in after.of(OrderFilled)] == [liquidation]
+
+
+async def test_an_instrument_is_refreshed_with_the_filters_it_came_with(
+    path: Path, store: PaperStore, clock: ManualClock
+) -> None:
+    guard = Guard(path)
+    broker = account(store, clock, guard)
+    async with running(broker):
+        broker.refresh(PERP)
+        (answer,) = await guard.wait_for(InstrumentRefreshed)
+    assert answer.instrument == PERP
 
 
 class Process:
