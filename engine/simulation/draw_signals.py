@@ -124,7 +124,7 @@ class _Senders:
 
 
 def draw_signals(seed: int, setting: Setting) -> tuple[PlannedSignal, ...]:
-    """Draw 4 to 9 entries, with adds where positions grow, and closes between them."""
+    """Draw 5 to 9 entries, adds besides where a position is to grow, and closes between them."""
     draw = random.Random(f"{seed}/signals")
     senders = _Senders(draw, setting)
     order = list(range(len(setting.listed)))

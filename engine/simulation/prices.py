@@ -251,10 +251,11 @@ def load_stretches(directory: Path) -> Stretches:
     Raises:
         Misconfigured: there are no recordings that could be played.
     """
-    return tuple(stretch for track in read_tracks(directory) for stretch in _stretches(track))
+    return tuple(stretch for track in read_tracks(directory) for stretch in stretches_of(track))
 
 
-def _stretches(track: Track) -> Iterator[Stretch]:
+def stretches_of(track: Track) -> Iterator[Stretch]:
+    """Cut a recorded market into stretches; a rest too short for one is left out."""
     prices = _sampled(track)
     for number, at in enumerate(range(0, len(prices) - STRETCH_PRINTS + 1, STRETCH_PRINTS)):
         piece = prices[at : at + STRETCH_PRINTS]
