@@ -115,6 +115,7 @@ class MarketPlace:
             state.quote = event
         elif isinstance(event, Mark):
             state.mark = event
+            state.history.add_mark(event.mark, event.sent_ms)
         elif isinstance(event, Ticker):
             _take_mark(state, event)
 
@@ -259,6 +260,7 @@ class MarketPlace:
 def _take_mark(state: InstrumentState, ticker: Ticker) -> None:
     mark = ticker.fields.get("markPrice")
     if mark is not None:
+        state.history.add_mark(mark, ticker.sent_ms)
         state.mark = Mark(
             instrument=ticker.instrument,
             origin=ticker.origin,

@@ -143,6 +143,11 @@ class History:
         self.trades: deque[Print] = deque(maxlen=KEPT_TRADES)
         self.aggregates: deque[Aggregate] = deque(maxlen=KEPT_TRADES)
         self.candles = Candles()
+        self.mark_candles = Candles()
+
+    def add_mark(self, mark: str, time_ms: int) -> None:
+        """Count a mark price in; it has no volume."""
+        self.mark_candles.add(Print("", 0, mark, "0", taker_buys=False, time_ms=time_ms))
 
     def add(self, print_: Print) -> None:
         self.trades.append(print_)

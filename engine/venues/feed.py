@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from engine.model.events import PricesChecked
+from engine.model.events import PricesChecked, PricesMissed
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.ticks import PriceSource as PriceKind
 from engine.ports import Clock, FeedSink, TickSink
@@ -13,6 +13,7 @@ from engine.venues.channel import Channel, Counters
 from engine.venues.checks import Checks
 from engine.venues.dialect import Dialect
 from engine.venues.liveness import Liveness
+from engine.venues.missed import Fetches, MissedSource
 from engine.venues.prices import PriceSource
 from engine.venues.stream import Session, Timings
 from engine.venues.transport import Connector
@@ -30,7 +31,7 @@ class Endpoint(NamedTuple):
 class StreamFeed:
     """Implements ``engine.ports.Feed`` over the sessions of a venue.
 
-    Without ``prices`` it streams only, and its ``check`` does nothing.
+    Without ``prices`` and ``missed`` it streams only: ``check`` and ``fetch_missed`` do nothing.
 
     Attributes:
         counters: frames and ticks dropped, by reason and kind; only ever grows.
@@ -49,12 +50,14 @@ class StreamFeed:
         rng: random.Random,
         timings: Timings | None = None,
         prices: PriceSource | None = None,
+        missed: MissedSource | None = None,
     ) -> None:
         self.venue = venue
         self.counters = Counters()
         self._tick_sink = tick_sink
         self._feed_sink = feed_sink
         self._checks = Checks(prices, clock, self._tell_checked) if prices is not None else None
+        self._fetches = Fetches(missed, clock, self._tell_missed) if missed is not None else None
         self._liveness = Liveness(clock, feed_sink, stale_feed_seconds)
         self._look_seconds = min(stale_feed_seconds / LOOKS_PER_DEADLINE, 0.5)
         self._watched: dict[InstrumentId, list[Mapping[str, Channel]]] = {}
@@ -108,7 +111,17 @@ class StreamFeed:
             self._checks.ask(instrument.id)
 
     def fetch_missed(self, instrument: Instrument, source: PriceKind, since_ms: int) -> None:
-        """Ask by REST what traded since a venue time in ms; returns at once."""
+        """Ask by REST what a watched instrument was priced at since a venue time in ms.
+
+        Returns at once. Answered by ``PricesMissed`` while ``run`` runs; when the venue does not
+        answer, by a log line.
+        """
+        if self._fetches is not None and instrument.id in self._watched:
+            self._fetches.ask(instrument.id, source, since_ms)
+
+    def _tell_missed(self, event: PricesMissed) -> None:
+        if event.instrument in self._watched:  # it may have been given up meanwhile
+            self._feed_sink(event)
 
     def _tell_checked(self, event: PricesChecked) -> None:
         if event.instrument in self._watched:  # it may have been given up meanwhile
@@ -131,6 +144,8 @@ class StreamFeed:
             group.create_task(self._watch_liveness())
             if self._checks is not None:
                 group.create_task(self._checks.run())
+            if self._fetches is not None:
+                group.create_task(self._fetches.run())
 
     async def _watch_liveness(self) -> None:
         while True:

@@ -13,11 +13,14 @@ from engine.model.instrument import Market
 from engine.ports import Clock, FeedSink, Instruments, TickSink
 from engine.venues.binance import feed as binance_feed
 from engine.venues.binance.instruments import BinanceInstruments
+from engine.venues.binance.missed import BinanceMissed
 from engine.venues.binance.prices import BinancePrices
 from engine.venues.bybit import feed as bybit_feed
 from engine.venues.bybit.instruments import BybitInstruments
+from engine.venues.bybit.missed import BybitMissed
 from engine.venues.bybit.prices import BybitPrices
 from engine.venues.feed import Endpoint, StreamFeed
+from engine.venues.missed import MissedSource
 from engine.venues.prices import PriceSource
 from engine.venues.stream import Timings
 from engine.venues.transport import Connector
@@ -85,9 +88,10 @@ def build_feed(
 ) -> StreamFeed:
     """Build a venue's feed. It opens no connection before its ``run`` and a first ``watch``.
 
-    ``client`` checks prices by REST and stays the caller's to close; without one none is checked.
+    ``client`` asks for prices by REST and stays the caller's to close; without one none are asked.
     ``rng`` jitters the pauses between connections; ``connector`` is the WebSocket library.
     """
+    prices, missed = _by_rest(urls, client, clock) if client is not None else (None, None)
     return StreamFeed(
         venue,
         _endpoints(urls),
@@ -98,7 +102,8 @@ def build_feed(
         stale_feed_seconds,
         rng=rng or random.SystemRandom(),
         timings=timings,
-        prices=_prices(urls, client, clock) if client is not None else None,
+        prices=prices,
+        missed=missed,
     )
 
 
@@ -116,7 +121,11 @@ def _endpoints(urls: VenueUrls) -> Mapping[Market, Sequence[Endpoint]]:
     return binance_feed.endpoints(urls.spot_ws, urls.usdm_ws)
 
 
-def _prices(urls: VenueUrls, client: httpx.AsyncClient, clock: Clock) -> PriceSource:
+def _by_rest(
+    urls: VenueUrls, client: httpx.AsyncClient, clock: Clock
+) -> tuple[PriceSource, MissedSource]:
     if isinstance(urls, BybitUrls):
-        return BybitPrices(urls.rest_public or urls.rest, client, clock)
-    return BinancePrices(urls.spot_rest, urls.usdm_rest, client, clock)
+        bybit = BybitPrices(urls.rest_public or urls.rest, client, clock)
+        return bybit, BybitMissed(bybit, clock)
+    binance = BinancePrices(urls.spot_rest, urls.usdm_rest, client, clock)
+    return binance, BinanceMissed(binance, clock)

@@ -16,12 +16,13 @@ from engine.model.instrument import InstrumentId, Market
 from engine.simulator.dialects.binance_rows import (
     aggregate_row,
     kline_row,
+    mark_kline_row,
     premium_row,
     quote_row,
     trade_row,
 )
 from engine.simulator.market import InstrumentState, MarketPlace
-from engine.simulator.market_history import MINUTE_MS
+from engine.simulator.market_history import MINUTE_MS, Candle, Candles
 from engine.simulator.market_listings import Listing
 
 KLINE_MINUTES = {
@@ -124,7 +125,7 @@ class BinanceRest:
         }
         if self._market is Market.SPOT:
             return self._routes("/api/v3", both)
-        usdm = both | {"premiumIndex": self.premium_index}
+        usdm = both | {"premiumIndex": self.premium_index, "markPriceKlines": self.mark_klines}
         newer: dict[str, Answer] = {"ticker/price": self.ticker_price}
         return self._routes("/fapi/v1", usdm) + self._routes("/fapi/v2", newer)
 
@@ -197,6 +198,15 @@ class BinanceRest:
     def klines(self, query: BinanceQuery) -> Any:
         """Oldest first; the last one is unfinished."""
         state = query.state()
+        length_ms, bars = self._bars(query, state.history.candles)
+        return [kline_row(bar, length_ms, state.listing) for bar in bars]
+
+    def mark_klines(self, query: BinanceQuery) -> Any:
+        """The same of the mark price, its volumes ignored."""
+        length_ms, bars = self._bars(query, query.state().history.mark_candles)
+        return [mark_kline_row(bar, length_ms) for bar in bars]
+
+    def _bars(self, query: BinanceQuery, candles: Candles) -> tuple[int, list[Candle]]:
         if not query.text("interval"):
             raise missing("interval")
         minutes = KLINE_MINUTES.get(query.text("interval"))
@@ -205,10 +215,9 @@ class BinanceRest:
         limit = query.whole("limit", 500, KLINE_LIMITS[self._market])
         start_ms, end_ms = query.span_ms()
         length_ms = minutes * MINUTE_MS
-        bars = state.history.candles.bars(length_ms, self._place.time.now_ms())
+        bars = candles.bars(length_ms, self._place.time.now_ms())
         found = [bar for bar in bars if start_ms <= bar.start_ms <= end_ms]
-        chosen = found[:limit] if query.text("startTime") else found[-limit:]
-        return [kline_row(bar, length_ms, state.listing) for bar in chosen]
+        return length_ms, found[:limit] if query.text("startTime") else found[-limit:]
 
     def ticker_price(self, query: BinanceQuery) -> Any:
         """Last prices; without a symbol, of all instruments that have traded."""

@@ -56,6 +56,12 @@ def kline_row(bar: Candle, length_ms: int, listing: Listing) -> list[Any]:
     ]
 
 
+def mark_kline_row(bar: Candle, length_ms: int) -> list[Any]:
+    """Write a bar of ``/markPriceKlines``: its volumes mean nothing."""
+    prices = [bar.open, bar.high, bar.low, bar.close]
+    return [bar.start_ms, *prices, "0", bar.start_ms + length_ms - 1, "0", 60, "0", "0", "0"]
+
+
 def quote_row(state: InstrumentState, market: Market) -> dict[str, Any] | None:
     """Write a touch of ``/ticker/bookTicker``; None before the first one."""
     quote = state.quote

@@ -19,7 +19,7 @@ from engine.model.money import plain
 from engine.simulator.dialects.bybit import Bybit
 from engine.simulator.market import InstrumentState, MarketPlace
 from engine.simulator.market_events import Print
-from engine.simulator.market_history import MINUTE_MS, Candle
+from engine.simulator.market_history import MINUTE_MS, Candle, Candles
 from engine.simulator.market_listings import Listing
 
 PARAMETER_ERROR = 10001
@@ -102,6 +102,7 @@ class BybitRest:
             "recent-trade": self.recent_trade,
             "tickers": self.tickers,
             "kline": self.kline,
+            "mark-price-kline": self.mark_kline,
             "orderbook": self.orderbook,
         }
         return [
@@ -171,17 +172,26 @@ class BybitRest:
 
     def kline(self, query: BybitQuery) -> dict[str, Any]:
         """Newest first; the first one is unfinished."""
-        market, state = query.market, query.state()
+        rows = [_bar(bar) for bar in self._bars(query, query.state().history.candles)]
+        return {"symbol": query.text("symbol"), "category": query.market, "list": rows}
+
+    def mark_kline(self, query: BybitQuery) -> dict[str, Any]:
+        """The same of the mark price, without volumes; on linear only."""
+        if query.market is not Market.LINEAR:
+            raise BybitError("params error: Category is invalid")
+        bars = self._bars(query, query.state().history.mark_candles)
+        rows = [_bar(bar)[:5] for bar in bars]
+        return {"symbol": query.text("symbol"), "category": query.market, "list": rows}
+
+    def _bars(self, query: BybitQuery, candles: Candles) -> list[Candle]:
         minutes = INTERVAL_MINUTES.get(query.text("interval"))
         if minutes is None:
             raise BybitError("Invalid period!")
         limit = query.whole("limit", 200, 1000)
         start_ms = query.whole("start", 1, 10**15)
         end_ms = query.whole("end", 10**15, 10**15)
-        bars = state.history.candles.bars(minutes * MINUTE_MS, self._place.time.now_ms())
-        chosen = [bar for bar in bars if start_ms <= bar.start_ms <= end_ms][-limit:]
-        rows = [_bar(bar) for bar in reversed(chosen)]
-        return {"symbol": state.listing.id.symbol, "category": market, "list": rows}
+        bars = candles.bars(minutes * MINUTE_MS, self._place.time.now_ms())
+        return [bar for bar in bars if start_ms <= bar.start_ms <= end_ms][-limit:][::-1]
 
     def orderbook(self, query: BybitQuery) -> dict[str, Any]:
         """Only the touch: the simulator has no deeper book."""

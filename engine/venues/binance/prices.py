@@ -39,12 +39,16 @@ NOTHING = Row("")
 
 
 class BinancePrices:
-    """Implements ``engine.venues.prices.PriceSource``."""
+    """Implements ``engine.venues.prices.PriceSource``.
+
+    Attributes:
+        addresses: the venue's REST of each market, with its silences.
+    """
 
     def __init__(
         self, spot_rest_url: str, usdm_rest_url: str, client: httpx.AsyncClient, clock: Clock
     ) -> None:
-        self._addresses = {
+        self.addresses = {
             Market.SPOT: PoliteAddress(spot_rest_url, client, clock),
             Market.LINEAR: PoliteAddress(usdm_rest_url, client, clock),
         }
@@ -76,7 +80,7 @@ class BinancePrices:
     async def _ask(self, path: str, instrument: InstrumentId, seconds: float) -> Row | Retryable:
         params = {"symbol": instrument.symbol}
         try:
-            row = await self._addresses[instrument.market].get(path, params, seconds, Row)
+            row = await self.addresses[instrument.market].get(path, params, seconds, Row)
         except Retryable as error:
             return error
         if row.symbol != instrument.symbol:

@@ -46,10 +46,14 @@ class Answer(Struct, rename="camel"):
 
 
 class BybitPrices:
-    """Implements ``engine.venues.prices.PriceSource``."""
+    """Implements ``engine.venues.prices.PriceSource``.
+
+    Attributes:
+        address: the venue's REST, with its silences.
+    """
 
     def __init__(self, rest_url: str, client: httpx.AsyncClient, clock: Clock) -> None:
-        self._address = PoliteAddress(rest_url, client, clock)
+        self.address = PoliteAddress(rest_url, client, clock)
 
     async def ask(self, instrument: InstrumentId, seconds: float) -> Prices:
         """Ask what an instrument costs now, for at most so long.
@@ -58,15 +62,24 @@ class BybitPrices:
             Retryable: the venue refused, did not answer in time, or answered with something else.
         """
         params = {"category": str(instrument.market), "symbol": instrument.symbol}
-        answer = await self._address.get(PATH, params, seconds, Answer)
-        if answer.ret_code in TOO_MANY_CODES:
-            self._address.silence(TOO_MANY_PAUSE_S)
-            raise RateLimited(f"{instrument}: {answer.ret_code}", TOO_MANY_PAUSE_S)
-        if answer.ret_code != 0:
-            raise Retryable(f"{instrument}: {answer.ret_code} {answer.ret_msg[:200]}")
+        answer = await self.address.get(PATH, params, seconds, Answer)
+        self.refuse(instrument, answer.ret_code, answer.ret_msg)
         for row in answer.result.rows:
             if row.symbol == instrument.symbol:
                 bid, ask = touch(row.bid1_price, row.ask1_price)
                 mark = price(row.mark_price) if instrument.market is Market.LINEAR else None
                 return Prices(price(row.last_price), bid, ask, mark)
         raise Retryable(f"{instrument}: the answer does not name it")
+
+    def refuse(self, instrument: InstrumentId, code: int, message: str) -> None:
+        """Heed the ``retCode`` of an answer; 0 is none.
+
+        Raises:
+            RateLimited: too many requests; nothing is sent for a while.
+            Retryable: another refusal.
+        """
+        if code in TOO_MANY_CODES:
+            self.address.silence(TOO_MANY_PAUSE_S)
+            raise RateLimited(f"{instrument}: {code}", TOO_MANY_PAUSE_S)
+        if code != 0:
+            raise Retryable(f"{instrument}: {code} {message[:200]}")

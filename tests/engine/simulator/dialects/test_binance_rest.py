@@ -120,6 +120,21 @@ async def test_bad_parameters_are_refused_with_http_400(
         assert answer.json()["msg"] == "Invalid symbol."
 
 
+async def test_bars_of_the_mark_are_those_of_its_prices(tmp_path: Path) -> None:
+    async with quiet(tmp_path) as rig:
+        for price in (100, 120, 80, 90):
+            await rig.price("binance:linear:BTCUSDT", price)
+        asked = {"symbol": "BTCUSDT", "interval": "1d"}
+        bars = await fine(rig, "/fapi/v1/markPriceKlines", **asked)
+        spot = await rig.get("/api/v3/markPriceKlines", **asked)
+    assert float(bars[0][1]) == 100
+    assert max(float(bar[2]) for bar in bars) == 120
+    assert min(float(bar[3]) for bar in bars) == 80
+    assert float(bars[-1][4]) == 90
+    assert all(len(bar) == 12 and bar[6] - bar[0] == 86_399_999 for bar in bars)
+    assert spot.status_code == 404
+
+
 async def test_klines_are_cut_by_time(tmp_path: Path) -> None:
     async with quiet(tmp_path) as rig:
         await rig.price("binance:spot:BTCUSDT", 5)

@@ -95,6 +95,8 @@ async def test_tickers_bars_and_books_agree_with_the_streams(tmp_path: Path) -> 
         ("recent-trade", {"category": "spot", "symbol": "BTCUSDT", "limit": "0"}),
         ("kline", {"category": "linear", "symbol": "BTCUSDT", "interval": "2"}),
         ("kline", {"category": "linear", "symbol": "BTCUSDT"}),
+        ("mark-price-kline", {"category": "spot", "symbol": "BTCUSDT", "interval": "1"}),
+        ("mark-price-kline", {"category": "linear", "symbol": "BTCUSDT", "interval": "2"}),
         ("instruments-info", {"category": "linear", "cursor": "???"}),
         ("instruments-info", {"category": "linear", "cursor": "bmV4dDp4"}),
     ],
@@ -107,6 +109,20 @@ async def test_bad_parameters_are_refused_with_http_200(
     assert answer.status_code == 200
     assert answer.json()["retCode"] == 10001
     assert answer.json()["result"] == {}
+
+
+async def test_bars_of_the_mark_have_prices_and_no_volumes(tmp_path: Path) -> None:
+    async with quiet(tmp_path) as rig:
+        for price in (100, 120, 80, 90):
+            await rig.price(BTC, price)
+        asked = {"category": "linear", "symbol": "BTCUSDT", "interval": "D"}
+        marks = (await result(rig, "mark-price-kline", **asked))["list"]
+        trades = (await result(rig, "kline", **asked))["list"]
+    assert [bar[:5] for bar in trades] == marks
+    assert float(marks[-1][1]) == 100
+    assert max(float(bar[2]) for bar in marks) == 120
+    assert min(float(bar[3]) for bar in marks) == 80
+    assert float(marks[0][4]) == 90
 
 
 async def test_recorded_lists_are_served_whole(recordings: Path) -> None:
