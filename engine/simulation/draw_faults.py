@@ -196,10 +196,11 @@ def _place(draw: random.Random, scene: Scene, kind: Kind) -> tuple[DrawnPath, in
 
 def _wanted(scene: Scene, kind: Kind, paths: Sequence[DrawnPath]) -> Sequence[PlannedSignal]:
     """Which signals a fault of the kind is drawn to: one of holdings to what may open some."""
+    ill = [s for s in scene.signals if s.deliveries_ms[-1] < scene.heal_ms]
     if kind.near is not Near.HOLDINGS:
-        return scene.signals
+        return ill or scene.signals
     traded = {each.path.instrument for each in paths}
-    opening = [s for s in scene.signals if s.action is not Action.CLOSE and s.instrument in traded]
+    opening = [s for s in ill if s.action is not Action.CLOSE and s.instrument in traded]
     return opening or scene.signals
 
 

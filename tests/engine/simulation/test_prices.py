@@ -177,9 +177,7 @@ def test_a_calm_price_is_where_it_was():
 
 
 def track(frames, every_s=0.1):
-    cues = tuple(
-        Cue(number * every_s, Channel.TRADE, frame) for number, frame in enumerate(frames)
-    )
+    cues = tuple(Cue(number * every_s, Channel.TRADE, frame) for number, frame in enumerate(frames))
     quote = Cue(0.0, Channel.QUOTE, b'{"b":"1","a":"2"}')
     return Track(InstrumentId("bybit", Market.LINEAR, "BTCUSDT"), (quote, *cues), 0, 1.0)
 
