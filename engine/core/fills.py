@@ -109,10 +109,17 @@ def _take_from_ours(state: State, fill: Fill, qty: Decimal) -> Decimal:
 
 
 def _can_reduce(position: Position, fill: Fill) -> bool:
-    """Tell whether a fill may have reduced a position: not before it was held (venue time)."""
-    since_ns = position.entry_time_ns
-    held = position.qty_open > ZERO and since_ns is not None and fill.time_ns >= since_ns
+    held = position.qty_open > ZERO and _was_held(position, fill.time_ns)
     return held and position.exit_side is fill.side
+
+
+def _was_held(position: Position, at_ns: int) -> bool:
+    """Tell whether a position had begun at a moment of the venue's clock.
+
+    What happened before it may be told after it, when an account is read.
+    """
+    since_ns = position.entry_time_ns
+    return since_ns is not None and at_ns >= since_ns
 
 
 def _count_foreign(state: State, fill: Fill, taken: Decimal) -> None:
@@ -164,9 +171,10 @@ def _reduce(state: State, position: Position, fill: Fill) -> None:
 
 
 def on_funding(state: State, event: FundingPaid) -> None:
-    """Split a funding settlement over the positions that were held, by quantity."""
+    """Split a funding settlement over the positions that were held then, by quantity."""
     key = (str(event.instrument.id), event.venue_trade_id)
-    held = [p for p in state.active_on(event.instrument.id) if p.qty_open > ZERO]
+    positions = state.active_on(event.instrument.id)
+    held = [p for p in positions if p.qty_open > ZERO and _was_held(p, event.time_ns)]
     if state.is_booked(key) or not held:
         return
     state.book(key)

@@ -298,3 +298,13 @@ def test_funding_with_nothing_held_is_nothing() -> None:
     rig.signal("buy")
     funding(rig, "0.1")
     assert rig.last == ()
+
+
+def test_funding_of_before_a_position_was_held_is_not_its() -> None:
+    rig = Rig()
+    old = rig.open(strategy="a")
+    settled_ns = rig.now
+    rig.now += 1
+    new = rig.open(strategy="b")
+    rig.handle(FundingPaid("f1", BTC_PERP, D("0.1"), settled_ns))
+    assert (rig.position(old).funding, rig.position(new).funding) == (D("0.1"), 0)
