@@ -21,9 +21,10 @@ from engine.core.refusals import (
     is_due,
     resume_closing,
     retry_pause_ns,
+    wait_for_holdings,
 )
 from engine.core.state import GUARD, Cause, State, Wish
-from engine.model.effects import ReadAccount, SubmitOrder
+from engine.model.effects import SubmitOrder
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
 from engine.model.ids import Purpose, client_order_id
@@ -185,7 +186,7 @@ def _send_rest(state: State, position: Position, cause: Cause) -> None:
         if bound is not None:
             qty = min(qty, bound)
         if qty <= ZERO and alone:
-            _wait_for_holdings(state, position)
+            wait_for_holdings(state, position)
         if qty <= ZERO or not (alone or meets_minimums(state, position.instrument, qty)):
             return
         _send_exit(state, position, qty, cause)
@@ -209,16 +210,6 @@ def spare(state: State, position: Position) -> Decimal | None:
     balance = state.balances.get((instrument.id.venue, instrument.base))
     is_spot = instrument.id.market is Market.SPOT
     return instrument.floor_qty(balance.free) if is_spot and balance is not None else None
-
-
-def _wait_for_holdings(state: State, position: Position) -> None:
-    """Nothing that could be sold is there: read the account, and try again after a pause."""
-    retry = state.retries.get(position.id)
-    if retry is not None and retry.due_ns > state.elapsed_ns:
-        return
-    refusal = Refusal.OTHER if retry is None else retry.refusal
-    state.command(ReadAccount(position.instrument.id.venue))
-    count_refusal(state, position, "holdings: the venue holds nothing of it that is free", refusal)
 
 
 def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> Decimal:

@@ -6,7 +6,7 @@ Nothing is asked for meanwhile, and nothing else is sent in its place: the venue
 from msgspec.structs import replace
 
 from engine.core.arming import arm, with_thresholds
-from engine.core.asking import keep_asking, look_up, note_resolved
+from engine.core.asking import FIRST_ASK_NS, ask_in, keep_asking, look_up, note_resolved
 from engine.core.closing import BEFORE_CLOSE, retry_exits
 from engine.core.ladder import retry_rungs
 from engine.core.order_path import Postponed, Retry
@@ -37,7 +37,7 @@ def on_order_deferred(state: State, event: OrderDeferred) -> None:
     if before is not None and state.elapsed_at_utc(event.at_ns) < before.resent_ns:
         return  # told again of the request before
     if order.status not in NOT_HEARD_OF:
-        keep_asking(state, order)
+        ask_in(state, order, FIRST_ASK_NS)
         return
     times = 1 + (before.times if before else 0)
     _postpone(state, order, event, times)

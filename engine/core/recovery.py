@@ -248,9 +248,7 @@ def _arm(state: State, position_id: str) -> None:
         state.notify("position.resolved", position_id=position_id)
     wishes = state.deferred.pop(position_id, [])
     for key in resolving.absent:
-        order = state.orders.get(key)
-        if order is not None:
-            resend_or_drop(state, order)
+        resend_or_drop(state, state.orders[key])
     _continue(state, position_id, resolving)
     for wish in wishes:
         live = state.positions.get(position_id)

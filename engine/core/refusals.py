@@ -44,6 +44,16 @@ def count_refusal(
         alarm_stuck(state, position, message)
 
 
+def wait_for_holdings(state: State, position: Position) -> None:
+    """Nothing that could be sold is there: read the account, and try again after a pause."""
+    retry = state.retries.get(position.id)
+    if retry is not None and retry.due_ns > state.elapsed_ns:
+        return
+    refusal = Refusal.OTHER if retry is None else retry.refusal
+    state.command(ReadAccount(position.instrument.id.venue))
+    count_refusal(state, position, "holdings: the venue holds nothing of it that is free", refusal)
+
+
 def is_counted(state: State, order: Order) -> bool:
     """Tell whether a refusal is of one round with one that was counted: slices are sent at once."""
     before = state.retries.get(order.position_id)

@@ -253,6 +253,16 @@ def test_exits_that_may_exist_are_asked_for_until_they_are_proved_absent() -> No
     assert "position.unresolved" not in rig.notices()  # it was answered all the time
 
 
+def test_misses_of_one_second_are_one_also_of_an_exit_that_may_exist() -> None:
+    rig, _ = opened()
+    rig.wait(12)
+    rig.account(HELD)
+    for generation in range(4):
+        for _ in range(3):
+            rig.missed(exit_id(generation))
+    assert rig.position(KEY).guard is GuardStatus.RESOLVING
+
+
 def test_a_venue_that_never_proves_it_is_told_of_after_half_a_minute() -> None:
     rig, _ = opened()
     for _ in range(29):

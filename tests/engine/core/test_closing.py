@@ -5,14 +5,13 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from engine.core.closing import retry_pause_ns
 from engine.model.effects import SubmitOrder, Unwatch
 from engine.model.exit_lines import exit_lines
 from engine.model.exits import AtPrice, ExitReason
 from engine.model.order import Order, OrderStatus
 from engine.model.position import Position, PositionStatus
 from tests.engine.core.ladders import opened
-from tests.engine.core.rig import BTC_PERP, BTC_SPOT, SECOND, Rig, position_id
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, Rig, position_id
 
 D = Decimal
 
@@ -164,11 +163,6 @@ def test_a_refused_exit_is_tried_again_until_stuck_is_alarmed_and_still_tried() 
     rig.filled(rig.exits()[-1], "95")
     assert rig.position(position).status is PositionStatus.CLOSED
     assert order.generation == 0
-
-
-def test_the_pause_of_a_stuck_exit_is_bounded() -> None:
-    assert retry_pause_ns(1) == SECOND
-    assert retry_pause_ns(10_000) == 60 * SECOND
 
 
 def test_a_stuck_position_that_sells_a_part_is_closing_again() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from engine.model.effects import SaveFill
 from engine.model.events import Started
 from engine.model.exits import ExitReason
 from engine.model.order import OrderStatus
@@ -168,6 +169,55 @@ def test_a_closing_position_is_not_in_the_book_again() -> None:
     old.trade(95.0)
     rig = restart(old)
     assert rig.trade(94.0) == ()
+
+
+def test_an_exit_proved_absent_twice_is_sent_again_once() -> None:
+    old = Rig()
+    old.open()
+    old.trade(95.0)
+    rig = restart(old)
+    rig.absent(exit_id(0))
+    rig.update(old.exits()[0], OrderStatus.UNKNOWN)
+    rig.wait(1.1)
+    rig.absent(exit_id(0))
+    answer_absent(rig, 1, 2, 3, 4)
+    assert len(rig.submitted()) == 1
+
+
+def found_and_killed() -> Rig:
+    """A process that found the second of two exits, and died before it found the first."""
+    rig, _ = opened()
+    part = possible(rig, 1, "0.4")
+    rig.found(exit_id(1), OrderStatus.FILLED, rig.fill_of(part, "100"), qty=D("0.4"))
+    return rig
+
+
+def test_an_exit_before_one_that_was_found_is_asked_for_again_by_the_next_process() -> None:
+    rig = restart(found_and_killed())
+    assert rig.asked() == [exit_id(n) for n in range(4)]
+    fill = replace(rig.fill_of(possible(rig, 0, "0.2"), "100"), venue_trade_id="lost")
+    rig.found(exit_id(0), OrderStatus.FILLED, fill, qty=D("0.2"))
+    assert rig.position(KEY).qty_open == D("0.4")
+
+
+def test_an_exit_that_a_process_before_found_is_not_found_anew() -> None:
+    old = found_and_killed()
+    rig = restart(old)
+    booked = [e.fill for e in old.effects if isinstance(e, SaveFill)][-1]
+    rig.found(exit_id(1), OrderStatus.FILLED, booked, qty=D("0.4"))
+    assert exit_id(5) in rig.asked()
+    assert rig.guardian.positions()[0].qty_open == D("0.6")
+    answer_absent(rig, 0, 2, 3, 4, 5)
+    assert rig.position(KEY).exit_generation == 1
+    assert "position.exit_recovered" not in rig.logged()
+
+
+def test_an_exit_of_the_ledger_after_one_that_is_lost_has_both_asked_for() -> None:
+    old, _ = opened()
+    part = possible(old, 2, "0.4")
+    old.found(exit_id(2), OrderStatus.ACKNOWLEDGED, qty=part.qty)
+    rig = restart(old)
+    assert rig.asked() == [exit_id(2), *(exit_id(n) for n in (0, 1, 3, 4, 5, 6))]
 
 
 # Meanwhile
