@@ -39,6 +39,7 @@ from engine.simulator.paper_store import PaperStore
 from engine.venues.catalog import Catalog
 from engine.venues.feed import StreamFeed
 from engine.venues.registry import build_feed, build_instruments
+from storage.database import sqlite_file
 from storage.lease import Fence, SqlLease, holder_id
 from storage.ledger import SqlLedger
 
@@ -232,7 +233,8 @@ def take_lease(settings: Settings, engine: Engine, clock: Clock) -> HeldLease:
         Retryable: the database did not answer.
     """
     settle_ns = guard_config(settings).recv_window_ns + SETTLE_NS
-    return take(SqlLease(engine, settle_ns), holder_id(settings.data_dir), clock)
+    holder, locked = holder_id(settings.data_dir), sqlite_file(engine) is not None
+    return take(SqlLease(engine, settle_ns), holder, clock, expires=not locked)
 
 
 async def _release(lease: HeldLease) -> None:

@@ -36,10 +36,19 @@ class HeldLease:
 
     Args:
         begun_ns: monotonic time at which the acquisition was begun.
+        expires: False where the operating system keeps every other writer out while this process
+            lives (a locked SQLite file): it is the one writer then even while storage refuses.
     """
 
     def __init__(
-        self, lease: Lease, grant: Grant, clock: Clock, begun_ns: int, lease_ns: int = LEASE_NS
+        self,
+        lease: Lease,
+        grant: Grant,
+        clock: Clock,
+        begun_ns: int,
+        lease_ns: int = LEASE_NS,
+        *,
+        expires: bool = True,
     ) -> None:
         self.epoch = grant.epoch
         self.lease_ns = lease_ns
@@ -47,6 +56,7 @@ class HeldLease:
         self._clock = clock
         self._renewed_ns = begun_ns
         self._tried_ns = begun_ns
+        self._expires = expires
         self._sends_from_ns = clock.monotonic_ns() + grant.wait_ns
         self._is_lost = False
 
@@ -59,7 +69,7 @@ class HeldLease:
     def is_held(self) -> bool:
         """Tell whether we are the one writer and may send."""
         now_ns = self._clock.monotonic_ns()
-        over = now_ns - self._renewed_ns >= self.lease_ns
+        over = self._expires and now_ns - self._renewed_ns >= self.lease_ns
         return not (over or self._is_lost or now_ns < self._sends_from_ns)
 
     def is_lost(self) -> bool:
@@ -209,7 +219,9 @@ class Gate:
         self._lease.note_renewed(begun_ns)
 
 
-def take(lease: Lease, holder: str, clock: Clock, lease_ns: int = LEASE_NS) -> HeldLease:
+def take(
+    lease: Lease, holder: str, clock: Clock, lease_ns: int = LEASE_NS, *, expires: bool = True
+) -> HeldLease:
     """Take the lease. Blocks.
 
     Raises:
@@ -218,7 +230,7 @@ def take(lease: Lease, holder: str, clock: Clock, lease_ns: int = LEASE_NS) -> H
     """
     begun_ns = clock.monotonic_ns()
     grant = lease.acquire(holder, clock.now_ns(), lease_ns)
-    return HeldLease(lease, grant, clock, begun_ns, lease_ns)
+    return HeldLease(lease, grant, clock, begun_ns, lease_ns, expires=expires)
 
 
 def fenced_in(group: BaseExceptionGroup[BaseException]) -> Fenced | None:

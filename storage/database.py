@@ -61,6 +61,12 @@ def open_database(url: str, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     return engine
 
 
+def sqlite_file(engine: Engine) -> Path | None:
+    """Return the file of a SQLite database, None where it is another one."""
+    is_file = engine.dialect.name == "sqlite" and engine.url.database
+    return Path(str(engine.url.database)) if is_file else None
+
+
 def _sqlite_file(url: str) -> Path:
     try:
         parsed = make_url(url)

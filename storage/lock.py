@@ -1,4 +1,4 @@
-"""One process per data directory, held by the operating system.
+"""One process per data directory and per SQLite file, held by the operating system.
 
 ``flock`` ends with the process however it ends, SIGKILL included, so there is no stale lock to
 break. The file stays behind; only the lock on it means anything. On network file systems the lock
@@ -38,27 +38,45 @@ def data_dir_lock(data_dir: Path, started_at_ns: int) -> Iterator[None]:
         Misconfigured: another process holds it (the message names its pid), or the directory
             cannot be written.
     """
+    with _lock(data_dir / LOCK_FILE, f"DATA_DIR {data_dir}", "DATA_DIR", started_at_ns):
+        yield
+
+
+@contextmanager
+def database_lock(database: Path, started_at_ns: int) -> Iterator[None]:
+    """Hold ``<database>.lock``: two data directories may name one SQLite file.
+
+    Raises:
+        Misconfigured: another process holds it, or its directory cannot be written.
+    """
+    path = database.with_name(f"{database.name}.lock")
+    with _lock(path, f"the database {database}", "DATABASE_URL", started_at_ns):
+        yield
+
+
+@contextmanager
+def _lock(path: Path, what: str, setting: str, started_at_ns: int) -> Iterator[None]:
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not inherited by child processes: they would keep the lock after our death.
-        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Misconfigured(f"DATA_DIR {data_dir} cannot be written: {error.strerror}") from error
+        raise Misconfigured(f"{what} cannot be written: {error.strerror}") from error
     try:
-        _take(descriptor, data_dir)
+        _take(descriptor, what, setting)
         _write(descriptor, Holder(os.getpid(), format_time(started_at_ns)))
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, data_dir: Path) -> None:
+def _take(descriptor: int, what: str, setting: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Misconfigured(
-            f"DATA_DIR {data_dir} is in use by {_describe(descriptor)}; "
-            "stop it, or give this one a DATA_DIR of its own"
+            f"{what} is in use by {_describe(descriptor)}; "
+            f"stop it, or give this one a {setting} of its own"
         ) from None
 
 

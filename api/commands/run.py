@@ -16,8 +16,9 @@ from engine.clock import SystemClock
 from engine.connections import raise_descriptors
 from engine.model.errors import TickguardError
 from engine.settings import Settings
+from storage.database import sqlite_file
 from storage.keys import ApiKeys
-from storage.lock import data_dir_lock
+from storage.lock import data_dir_lock, database_lock
 from storage.tables import Scope
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,9 @@ def run(json: Json = False) -> None:
         try:
             stack.enter_context(data_dir_lock(settings.data_dir, clock.now_ns()))
             engine = stack.enter_context(database(settings))
+            path = sqlite_file(engine)
+            if path is not None:
+                stack.enter_context(database_lock(path, clock.now_ns()))
             keys = ApiKeys(engine, clock)
             first = ensure_secrets(
                 settings,

@@ -128,3 +128,12 @@ def test_the_loss_is_found_however_deep_it_lies_in_a_group() -> None:
     inner = ExceptionGroup("inner", [ValueError(), fenced])
     assert fenced_in(ExceptionGroup("outer", [KeyError(), inner])) is fenced
     assert fenced_in(ExceptionGroup("outer", [KeyError()])) is None
+
+
+def test_where_others_are_locked_out_the_lease_lasts_as_long_as_its_holder() -> None:
+    clock = TwoClocks()
+    ours = take(MemoryLease(), "us", clock, expires=False)
+    clock.pass_s(100 * LEASE_S)
+    assert ours.is_held()
+    ours.note_lost()
+    assert not ours.is_held()

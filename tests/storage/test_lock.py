@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.errors import Misconfigured
-from storage.lock import LOCK_FILE, data_dir_lock
+from storage.lock import LOCK_FILE, data_dir_lock, database_lock
 from tests.storage.structs import NOON_NS
 
 ROOT = Path(__file__).parents[2]
@@ -117,3 +117,15 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path):
         data_dir_lock(tmp_path / "file", NOON_NS),
     ):
         raise AssertionError("locked a file")
+
+
+def test_two_data_directories_on_one_sqlite_file_are_kept_apart(tmp_path: Path) -> None:
+    file = tmp_path / "shared" / "tickguard.sqlite"
+    with (
+        database_lock(file, 0),
+        pytest.raises(Misconfigured, match="is in use by process"),
+        database_lock(file, 0),
+    ):
+        pytest.fail("locked twice")
+    with database_lock(file, 0):
+        pass
