@@ -16,11 +16,11 @@ from engine.model.order import FillKind, OrderSide
 from engine.simulation.books import Books, BooksFactory, ModelBooks
 from engine.simulation.exchange import LATENCY_NS, Exchange
 from engine.simulation.faults import Faults
-from engine.simulation.history import Facts, History, Venue
+from engine.simulation.history import Facts, History, Life, Venue
 from engine.simulation.people import People
 from engine.simulation.plan import Crash, Fault, Plan, Print
+from engine.simulation.prices import print_at, sweep
 from engine.simulation.process import Process
-from engine.simulation.sweep import print_at, sweep
 from engine.simulation.virtual import VirtualLoop
 from engine.simulator.matching import VenueRules
 
@@ -28,7 +28,7 @@ OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
 REST_LIMIT_NS = 600 * NS_PER_SECOND
 LOOK_NS = 500 * NS_PER_MS
 THIRD_ASSET_SHARE = 0.3
-RESTART_MS = 1000
+RESTART_MS = 3000
 MAX_ERRORS = 3
 """After so many errors of its own the service is not started again: the lifetime has failed."""
 
@@ -168,7 +168,7 @@ class World:
             if begin is not None:
                 self._at(fault.at_ms, begin, fault)
         for crash in plan.crashes:
-            self._at(crash.by_ms, self._kill, crash.life)
+            self._at(crash.by_ms, self._kill, crash)
         self.after(LOOK_NS, self._look)
 
     def _print(self, instrument: Instrument, new: Print) -> None:
@@ -187,30 +187,34 @@ class World:
                 feed.check_age()
         self.after(LOOK_NS, self._look)
 
-    def _kill(self, life: int) -> None:
+    def _kill(self, crash: Crash) -> None:
         for process in list(self.processes):
-            if process.number == life:
+            if process.crash is crash:
                 process.die("by time")
 
     async def _lives(self) -> None:
         """Keep the service up, as a supervisor does."""
         crashes = {crash.life: crash for crash in self.plan.crashes}
+        starts = 0
         while True:
             self._died.clear()
-            number = len(self.history.lives)
-            crash = crashes.get(number)
-            self._begin(number, crash if self._is_ill else None, HOME)
+            crash = crashes.get(starts)
+            life = self._begin(crash if self._is_ill else None, HOME)
             await self._died.wait()
             if len(self.history.errors) >= MAX_ERRORS:
                 return
             down_ms = RESTART_MS if crash is None else crash.down_ms
+            if life.refused is None:
+                starts += 1
             await asyncio.sleep(down_ms / 1000)
 
-    def _begin(self, number: int, crash: Crash | None, host: str) -> None:
+    def _begin(self, crash: Crash | None, host: str) -> Life:
+        number = len(self.history.lives)
         self.say(f"life {number} begins at {host}")
         process = Process(self, number, crash, host)
         self.processes.append(process)
         process.start()
+        return process.life
 
     @property
     def _is_ill(self) -> bool:
@@ -255,7 +259,7 @@ class World:
     def _second(self, fault: Fault) -> None:
         """Somebody starts a second installation on the same database."""
         self.faults.note(fault)
-        self._begin(len(self.history.lives), None, TWIN)
+        self._begin(None, TWIN)
 
     def _in_parts(self, fault: Fault) -> None:
         for name, exchange in self.venues.items():
