@@ -10,8 +10,8 @@ Holding = tuple[str, str]
 """What a report has one figure of: (venue, asset) on spot, (venue, instrument) on linear."""
 
 SETTLING_NS = 1_000_000_000
-"""What was executed may be missing from an account read so shortly after, and our own note of the
-time is as coarse as the clock's events."""
+"""What was executed may be missing from an account read so shortly after, and our own note of when
+that was is the clock's last event: UTC, which other events bring, may jump."""
 
 
 @dataclass(slots=True)

@@ -57,7 +57,8 @@ def _book_foreign(state: State, fill: Fill) -> None:
     if any(state.is_booked(key) for key in (once, *of_ledger)):
         return
     state.book(once)
-    state.accounts.note_moved(fill.instrument, state.at_ns - state.utc_offset_ns)
+    state.accounts.note_moved(fill.instrument, state.clock_ns)
+    state.accounts.seen.pop(instrument, None)  # the report before may not have had it
     if instrument in state.accounts.unsure:
         state.accounts.held_back.setdefault(instrument, []).append(fill)
         return

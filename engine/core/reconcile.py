@@ -221,6 +221,7 @@ def _count_difference(state: State, key: InstrumentId, leg: _Leg) -> None:
 
     An execution that explains the difference may still come.
     """
+    state.accounts.seen.pop(key, None)
     count = state.accounts.differences.get(key, 0) + 1
     state.accounts.differences[key] = count
     if count < DIFFERENCES_UNTIL_TOLD:

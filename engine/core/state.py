@@ -323,7 +323,7 @@ class State:
             self.reserved.pop(order.client_order_id, None)
             self.sent_ns.pop(order.client_order_id, None)
             self.path.forget(order.client_order_id)
-            self.accounts.note_moved(order.instrument, self.at_ns - self.utc_offset_ns)
+            self.accounts.note_moved(order.instrument, self.clock_ns)
         else:
             self.take_order(order)
         return order

@@ -8,7 +8,7 @@ from engine.model.effects import SaveBalance
 from engine.model.events import AccountReported
 from engine.model.order import OrderStatus
 from engine.model.position import Position, PositionStatus
-from tests.engine.core.accounts_rig import balance, reads, report, resumed, row, settled, told
+from tests.engine.core.accounts_rig import balance, reads, report, row, settled, told
 from tests.engine.core.restarts import answer_absent, opened
 from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig
 
@@ -27,111 +27,6 @@ def foreign(rig: Rig) -> Decimal:
 
 def unexplained(rig: Rig) -> Decimal | None:
     return rig.guardian._state.unexplained.get(BTC_PERP.id)
-
-
-# When accounts are read
-
-
-def test_nothing_is_read_where_nothing_is_open() -> None:
-    rig = Rig()
-    rig.wait(100)
-    assert reads(rig) == 0
-
-
-def test_an_account_is_read_at_once_after_a_start_and_after_the_first_entry() -> None:
-    rig, _ = opened()
-    rig.wait(0.2)
-    assert reads(rig) == 1
-    rig, _ = holding()
-    rig.wait(0.2)
-    assert reads(rig) == 1
-
-
-def test_an_account_is_read_each_interval_once_it_agrees() -> None:
-    rig, _ = holding()
-    rig.wait(0.2)
-    settled(rig, row("long", "1"))
-    for _ in range(29):
-        rig.wait(1)
-        assert reads(rig) == 0
-    rig.wait(1)
-    assert reads(rig) == 1
-
-
-def test_the_interval_is_the_owners() -> None:
-    rig = Rig(monitor_interval_ns=2 * 10**9)
-    rig.open()
-    rig.wait(0.2)
-    settled(rig, row("long", "1"))
-    rig.wait(1)
-    rig.wait(1)
-    assert reads(rig) == 1
-
-
-def test_an_unanswered_request_is_made_again_soon() -> None:
-    rig, _ = holding()
-    rig.wait(0.2)
-    rig.wait(4)
-    assert reads(rig) == 0
-    rig.wait(1)
-    assert reads(rig) == 1
-
-
-def test_an_account_is_read_soon_while_a_difference_stands() -> None:
-    rig, _ = holding()
-    settled(rig, row("long", "1"))
-    rig.wait(30)
-    for _ in range(5):
-        report(rig)
-        rig.wait(4.9)
-        assert reads(rig) == 0
-        rig.wait(0.1)
-        assert reads(rig) == 1
-
-
-def test_an_account_is_read_soon_after_a_report_that_did_not_count() -> None:
-    rig, position = holding()
-    settled(rig, row("long", "1"))
-    rig.wait(30)
-    rig.close(position, "0.5")
-    report(rig, row("long", "1"))
-    rig.wait(5)
-    assert reads(rig) == 1
-
-
-def test_an_instrument_that_no_report_has_told_of_is_read_soon() -> None:
-    rig, _ = holding()
-    rig.wait(0.2)
-    settled(rig, row("long", "1"))
-    rig.wait(5)
-    assert reads(rig) == 0
-    rig.open(instrument=ETH_PERP)
-    rig.wait(0.2)
-    assert reads(rig) == 1
-
-
-def test_after_a_gap_the_account_is_read_and_every_order_that_left_is_asked_for() -> None:
-    rig, position = holding()
-    rig.wait(0.2)
-    rig.close(position, "0.5")
-    resumed(rig)
-    assert (reads(rig), rig.asked()) == (1, [])  # not sent yet: absent would prove nothing
-    rig.sent(rig.exits()[0])
-    resumed(rig)
-    assert (reads(rig), rig.asked()) == (1, [rig.exits()[0].client_order_id])
-    rig.wait(0.1)
-    assert reads(rig) == 0
-
-
-def test_a_gap_of_another_venue_or_with_nothing_open_asks_nothing() -> None:
-    rig, position = holding()
-    rig.close(position)
-    rig.sent(rig.exits()[0])
-    resumed(rig, "binance")
-    assert rig.last == ()
-    rig.filled(rig.exits()[0], "100")
-    resumed(rig)
-    assert rig.last == ()
 
 
 # Balances
@@ -296,6 +191,16 @@ def test_no_report_counts_that_was_asked_for_before_an_order_ended_or_settled(
     rig.wait(2)
     report(rig, ago_s=ago_s)
     assert rig.guardian._state.accounts.differences.get(BTC_PERP.id) == count
+
+
+def test_a_wall_clock_that_jumps_keeps_no_report_from_counting() -> None:
+    rig, position = holding()
+    rig.wait(10)
+    rig.now += 3600 * 10**9  # told by the next event, before the clock tells it
+    rig.foreign(BTC_PERP, "sell", "0.5", "100")
+    assert rig.position(position).qty_open == D("0.5")
+    settled(rig, times=3)
+    assert unexplained(rig) == 0
 
 
 def test_orders_of_other_instruments_do_not_matter() -> None:
