@@ -1,0 +1,245 @@
+"""Invariant 5: every close has a cause.
+
+A close by the guard names the price that was compared. That price must have been told to the
+process while the position had the limit, lie at or beyond it, and be one that the market made; a
+bad print is a cause only where no rule tells it from a good one: within the largest jump of the
+price before it, or with no true price of its instrument for 2 s after it. Peaks and moved stops
+are read in the guardian's favour: whatever it was told by stream, by REST or of a gap may have
+moved them. A repetition and a continuation of a close that has begun need no new cause.
+"""
+
+from collections.abc import Iterator
+
+from engine.model.events import CloseRequested, PricesChecked, PricesMissed, SignalReceived
+from engine.model.exits import ExitReason
+from engine.model.money import exact
+from engine.model.ticks import PriceSource
+from engine.simulation.checks.case import Case
+from engine.simulation.checks.detection import may_close
+from engine.simulation.checks.guarded import Guarded
+from engine.simulation.history import Request
+from engine.simulation.oracle import levels
+from engine.simulation.oracle.paths import Path
+from engine.simulation.oracle.prices import JUMP, Track
+from engine.simulation.oracle.stretches import Stretch
+
+CAUSE, CONFIRMED = "close_has_cause", "stop_confirmed"
+GUARD = "guard"
+BELIEVED_AFTER_NS = 2_000_000_000
+NS_PER_MS = 1_000_000
+STOPS = frozenset((ExitReason.STOP_LOSS, ExitReason.BREAK_EVEN, ExitReason.TRAILING))
+BY_PRICE = STOPS | {ExitReason.TAKE_PROFIT, ExitReason.LADDER}
+
+
+def judge_causes(case: Case, guarded: Guarded) -> None:
+    """Judge the first request under each id."""
+    seen: set[str] = set()
+    for request in guarded.exits:
+        key = request.order.client_order_id
+        if key not in seen:
+            case.judged(CAUSE)
+            why = _lacks_cause(case, guarded, request, is_first=not seen)
+            if why is not None:
+                case.blame(5, CAUSE, request.at_ns, f"{key}: {why}")
+        seen.add(key)
+
+
+def _lacks_cause(case: Case, guarded: Guarded, request: Request, *, is_first: bool) -> str | None:
+    order = request.order
+    if order.actor != GUARD or order.reason in {ExitReason.MANUAL, ExitReason.SIGNAL}:
+        if not is_first and order.actor == GUARD:
+            return None
+        return None if _was_asked(case, guarded, request) else f"nobody asked for {order.reason}"
+    if order.reason is ExitReason.TIME:
+        return _lacks_time(guarded, request, is_first=is_first)
+    if order.reason not in BY_PRICE:
+        return f"the guard closes nothing for {order.reason}"
+    if order.trigger_price is None:
+        return None if not is_first or _is_crossed(guarded, request) else "no price reached it"
+    return _lacks_price(case, guarded, request)
+
+
+def _was_asked(case: Case, guarded: Guarded, request: Request) -> bool:
+    """Whether the owner or a signal had asked for it, in this life or one before."""
+    for place in case.told_of.get(guarded.position.id, ()):
+        told = case.history.told[place]
+        if isinstance(told.event, CloseRequested) and told.at_ns <= request.at_ns:
+            return True
+    return any(
+        isinstance(told.event, SignalReceived)
+        and told.at_ns <= request.at_ns
+        and may_close(guarded, told.event)
+        for told in (case.history.told[place] for place in case.signals_told)
+    )
+
+
+def _lacks_time(guarded: Guarded, request: Request, *, is_first: bool) -> str | None:
+    """Deadlines are kept by the host's UTC, of which the order has the moment."""
+    deadlines = [each.asked.deadline_ns(each.entry_ns) for each in guarded.stretches]
+    known = [deadline_ns for deadline_ns in deadlines if deadline_ns is not None]
+    if not is_first or (known and request.order.created_at_ns >= min(known)):
+        return None
+    return "its time was not over"
+
+
+# By price
+
+
+def _lacks_price(case: Case, guarded: Guarded, request: Request) -> str | None:
+    order = request.order
+    price = float(order.trigger_price or 0)
+    doubtful = None
+    for stretch in guarded.stretches:
+        if stretch.life != request.life:
+            continue
+        track = guarded.told_prices(stretch)
+        for place in _places(track, price, request.at_ns):
+            if stretch.end < track.index[place] or not _reaches(
+                case, guarded, stretch, price, request
+            ):
+                continue
+            if track.index[place] in track.untrue and not _is_plausible(track, place):
+                doubtful = f"{price} was a bad print that others contradicted"
+            elif not _is_confirmed(case, guarded, stretch, request):
+                doubtful = "the stop was not confirmed as long as the owner wants"
+            else:
+                return None
+    for stretch in guarded.stretches:
+        if stretch.life == request.life and price in set(_by_rest(case, guarded, stretch, request)):
+            if _reaches(case, guarded, stretch, price, request):
+                return None
+    return doubtful or f"{price} is no {order.reason} that was told"
+
+
+def _places(track: Track, price: float, until_ns: int) -> list[int]:
+    return [k for k, p in enumerate(track.price) if p == price and track.at_ns[k] <= until_ns]
+
+
+def _is_plausible(track: Track, place: int) -> bool:
+    """Whether a process cannot tell a bad print from a good one."""
+    price = track.price[place]
+    before = track.price[place - 1] if place else price
+    if abs(price - before) <= before * JUMP:
+        return True
+    later = place + 1
+    return later >= len(track.price) or (
+        track.at_ns[later] - track.at_ns[place] >= BELIEVED_AFTER_NS
+    )
+
+
+def _by_rest(
+    case: Case, guarded: Guarded, stretch: Stretch, request: Request | None
+) -> Iterator[float]:
+    """Prices that came by REST or of a gap, of the channel in use."""
+    is_strict, source = case.plan.gap_strict or request is None, stretch.asked.trigger
+    for place in case.by_rest.get((stretch.life, guarded.instrument.id), ()):
+        told = case.history.told[place]
+        if request is not None and told.at_ns > request.at_ns:
+            break
+        event = told.event
+        if isinstance(event, PricesChecked):
+            touch = event.bid if guarded.sign > 0 else event.ask
+            found = {PriceSource.LAST: event.last, PriceSource.MARK: event.mark}
+            price = found.get(source, touch)
+            if price is not None:
+                yield price
+        elif isinstance(event, PricesMissed) and is_strict and event.source is source:
+            for missed in event.prices:
+                yield missed.low
+                yield missed.high
+
+
+def _reaches(
+    case: Case, guarded: Guarded, stretch: Stretch, price: float, request: Request
+) -> bool:
+    """Whether a price is at or beyond the limit that a request names, as it stood at the best."""
+    reason, asked, sign = request.order.reason, stretch.asked, guarded.sign
+    tick, mirrored = guarded.instrument.tick_size, sign * price
+    if reason is ExitReason.TAKE_PROFIT:
+        level = levels.profit(sign, asked.take_profit, stretch.entry, tick)
+        return level is not None and mirrored >= sign * float(level)
+    if reason is ExitReason.LADDER:
+        found = (levels.profit(sign, rung.at, stretch.entry, tick) for rung in asked.ladder)
+        return any(level is not None and mirrored >= sign * float(level) for level in found)
+    return any(mirrored <= level for level in _stops(case, guarded, stretch, request))
+
+
+def _stops(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> Iterator[float]:
+    """Where the stop that a request names may have lain."""
+    asked, sign, tick = stretch.asked, guarded.sign, guarded.instrument.tick_size
+    reason = request.order.reason
+    if reason is ExitReason.TRAILING:
+        if asked.distance is not None:
+            top = _best(case, guarded, stretch, request)
+            peak = exact(sign * top)
+            yield sign * float(levels.trail(sign, peak, asked.distance, tick))
+        return
+    if reason is ExitReason.STOP_LOSS:
+        level = levels.loss(sign, asked.stop_loss, stretch.entry, tick)
+        if level is not None:
+            yield sign * float(level)
+    if reason is ExitReason.BREAK_EVEN or any(each.is_amended for each in guarded.stretches):
+        for each in guarded.stretches:
+            if each.begin <= stretch.end and _may_be_even(case, guarded, each, request):
+                path = Path(sign, guarded.instrument, guarded.fee, each.asked, each.entry)
+                yield path.even_stop(spare_ticks=-1)
+
+
+def _may_be_even(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> bool:
+    asked, sign, tick = stretch.asked, guarded.sign, guarded.instrument.tick_size
+    if not asked.moves_to_even:
+        return False
+    moved_by = [levels.profit(sign, asked.even_at, stretch.entry, tick)]
+    for rung in asked.ladder[max(asked.even_rung - 1, 0) : asked.even_rung]:
+        moved_by.append(levels.profit(sign, rung.at, stretch.entry, tick))
+    best = _best(case, guarded, stretch, request)
+    return any(level is not None and best >= sign * float(level) for level in moved_by)
+
+
+def _best(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> float:
+    """The best price, mirrored, that may have counted for a position by then; never forgotten."""
+    sign, tick = guarded.sign, guarded.instrument.tick_size
+    rounded = levels.up if sign > 0 else levels.down
+    best = sign * float(rounded(stretch.entry, tick))
+    first = min(each.begin for each in guarded.stretches)
+    for each in guarded.stretches:
+        track = guarded.told_prices(each)
+        begin, end = track.span(min(first, each.begin), each.end)
+        prices = track.price[begin:end]
+        if prices:
+            best = max(best, max(prices) if sign > 0 else -min(prices))
+        for price in _by_rest(case, guarded, each, None):
+            best = max(best, sign * price)
+    del request
+    return best
+
+
+def _is_crossed(guarded: Guarded, request: Request) -> bool:
+    """Whether any price that was told reached the rule that a request without a price names."""
+    return any(
+        _reaches(guarded.case, guarded, stretch, price, request)
+        for stretch in guarded.stretches
+        for price in guarded.told_prices(stretch).price
+    )
+
+
+def _is_confirmed(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> bool:
+    """Whether the price stayed beyond the stop for as long, and as many prices, as asked for."""
+    asked, sign = stretch.asked, guarded.sign
+    if request.order.reason not in STOPS or (asked.confirm_ms == 0 and asked.confirm_ticks <= 1):
+        return True
+    case.judged(CONFIRMED)
+    level = max(_stops(case, guarded, stretch, request))
+    track, count, since_ns = guarded.told_prices(stretch), 0, request.at_ns
+    before = None
+    for place in range(len(track.price) - 1, -1, -1):
+        if track.at_ns[place] > request.at_ns:
+            continue
+        price = track.price[place]
+        if sign * price <= level:
+            count, since_ns = count + 1, track.at_ns[place]
+        elif before is None or abs(price - before) <= price * JUMP:
+            break
+        before = price
+    waited_ms = (request.at_ns - since_ns) // NS_PER_MS
+    return count >= asked.confirm_ticks and waited_ms >= asked.confirm_ms

@@ -1,0 +1,221 @@
+"""Invariants 10, 11 and 13: what is sent when, and what not while its like is unresolved."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from engine.model.effects import SaveOrder
+from engine.model.events import Event, OrderDeferred, OrderFilled, OrderLookedUp, OrderUpdated
+from engine.model.order import Fill, Order, OrderStatus
+from engine.simulation.checks.case import ADD, ENDED, ENTRY, EXIT, ZERO, Case, parts_of
+from engine.simulation.history import Request
+
+INTENT, SEQUENCE, ABSENT, IN_FLIGHT, BOUNDED, PATIENT = (
+    "intent_first", "exit_sequence", "never_after_final", "in_flight_within_held",
+    "requests_bounded", "retry_after_kept",
+)  # fmt: skip
+WRITTEN_OFF = ENDED - {OrderStatus.FILLED}
+MOST_IN_FLIGHT = 4
+NS_PER_MINUTE = 60_000_000_000
+PER_MINUTE = {
+    "submit": 240,
+    "look_up": 3000,
+    "read_account": 300,
+    "refresh": 120,
+    "check": 900,
+    "fetch_missed": 240,
+}
+"""Most requests of a kind in a virtual minute and life: six positions, each order asked for once a
+second while it is not known, each instrument once a second while its prices do not arrive."""
+
+
+def judge_sending(case: Case) -> None:
+    """Judge every request."""
+    for requests in case.requests_of.values():
+        _judge_order(case, requests)
+        _judge_in_flight(case, requests)
+    _judge_final(case)
+    _judge_bounds(case)
+    _judge_patience(case)
+
+
+# 10
+
+
+def _judge_order(case: Case, requests: list[Request]) -> None:
+    """An entry leaves after its commit; an exit's id is the next one, or one there was."""
+    last = -1
+    for at_ns, _, order in requests:
+        key = order.client_order_id
+        ours = parts_of(key)
+        if ours is None:
+            continue
+        if ours[1] != EXIT:
+            case.judged(INTENT)
+            durable_ns = case.durable.get(key)
+            if durable_ns is None or durable_ns > at_ns:
+                case.blame(10, INTENT, at_ns, f"{key} was sent before it was durable")
+            continue
+        case.judged(SEQUENCE)
+        if ours[2] > last + 1:
+            case.blame(10, SEQUENCE, at_ns, f"{key} was sent after generation {last}")
+        last = max(last, ours[2])
+
+
+# 11
+
+
+def _judge_final(case: Case) -> None:
+    """What was written refused or cancelled never becomes an order at the venue afterwards."""
+    gone: dict[str, int] = {}
+    for at_ns, _, record in case.records():
+        if isinstance(record, SaveOrder) and record.order.status in WRITTEN_OFF:
+            gone.setdefault(record.order.client_order_id, at_ns)
+    for key, at_ns in gone.items():
+        case.judged(ABSENT)
+        for arrival in case.arrivals_of.get(key, ()):
+            if arrival.taken and arrival.at_ns > at_ns:
+                text = f"{key} was taken by the venue after it was written off"
+                case.blame(11, ABSENT, arrival.at_ns, text)
+
+
+class _Known:
+    """What a process was told of the orders of one position."""
+
+    def __init__(self) -> None:
+        self.booked: set[tuple[str, str]] = set()
+        self.filled: dict[str, Decimal] = {}
+        self.ended: set[str] = set()
+        self.asked: dict[str, Order] = {}
+
+    def take(self, event: Event) -> None:
+        """Take an event about an order."""
+        if isinstance(event, OrderFilled):
+            self._fill(event.fill)
+        elif isinstance(event, OrderUpdated | OrderLookedUp):
+            if isinstance(event, OrderLookedUp):
+                for fill in event.fills:
+                    self._fill(fill)
+            if event.status in ENDED:
+                self.ended.add(event.client_order_id)
+
+    def _fill(self, fill: Fill) -> None:
+        key = fill.client_order_id or ""
+        if (key, fill.venue_trade_id) not in self.booked:
+            self.booked.add((key, fill.venue_trade_id))
+            self.filled[key] = self.filled.get(key, ZERO) + fill.qty
+
+    def in_flight(self, letter: str) -> list[Order]:
+        """Orders of a purpose that were asked for and whose end was not told."""
+        found = []
+        for key, order in self.asked.items():
+            ours = parts_of(key)
+            whole = self.filled.get(key, ZERO) >= order.qty
+            if ours is not None and ours[1] == letter and key not in self.ended and not whole:
+                found.append(order)
+        return found
+
+
+def _judge_in_flight(case: Case, requests: list[Request]) -> None:
+    """Nothing else of its purpose is asked for while an entry or an add is not resolved.
+
+    Exits may be in flight together (slices, rungs, parts): four at most, and together no more than
+    what a position was ever told to have received less what its exits were told to have closed.
+    """
+    position_id = requests[0].order.position_id
+    for life in dict.fromkeys(request.life for request in requests):
+        known = _Known()
+        for at_ns, item in _timeline(case, position_id, life, requests):
+            if isinstance(item, Order):
+                case.judged(IN_FLIGHT)
+                why = _is_too_much(case, known, item)
+                if why is not None:
+                    case.blame(11, IN_FLIGHT, at_ns, f"{item.client_order_id}: {why}")
+                known.asked[item.client_order_id] = item
+            else:
+                known.take(item)
+
+
+def _timeline(
+    case: Case, position_id: str, life: int, requests: list[Request]
+) -> Iterator[tuple[int, Order | Event]]:
+    """Requests and what was told in one life, in order; what was told goes first."""
+    told = [case.history.told[place] for place in case.told_of.get(position_id, ())]
+    heard = [(each.at_ns, 0, each.event) for each in told if each.life == life]
+    asked = [(each.at_ns, 1, each.order) for each in requests if each.life == life]
+    for at_ns, _, item in sorted([*heard, *asked], key=lambda each: each[:2]):
+        yield at_ns, item
+
+
+def _is_too_much(case: Case, known: _Known, order: Order) -> str | None:
+    ours = parts_of(order.client_order_id)
+    if ours is None:
+        return None
+    others = [o for o in known.in_flight(ours[1]) if o.client_order_id != order.client_order_id]
+    if ours[1] in {ENTRY, ADD}:
+        return f"{others[0].client_order_id} is not resolved" if others else None
+    if len(others) >= MOST_IN_FLIGHT:
+        return f"{len(others)} exits are in flight already"
+    bought = sum(
+        (f.qty for f in case.executions.get(ours[0], ()) if parts_of(f.client_order_id)[1] != EXIT),  # type: ignore[index]
+        ZERO,
+    )
+    closed = sum((q for k, q in known.filled.items() if (parts_of(k) or "  ")[1] == EXIT), ZERO)
+    asked = order.qty + sum(
+        (o.qty - known.filled.get(o.client_order_id, ZERO) for o in others), ZERO
+    )
+    asked -= known.filled.get(order.client_order_id, ZERO)
+    return f"{asked} is asked for, of {bought - closed}" if asked > bought - closed else None
+
+
+# 13
+
+
+def _judge_bounds(case: Case) -> None:
+    minutes: dict[int, int] = {}
+    end_ns = case.history.quiet_ns or max(
+        (life.ended_ns or life.began_ns for life in case.history.lives), default=0
+    )
+    for life in case.history.lives:
+        lasted_ns = (life.ended_ns or max(end_ns, life.began_ns)) - life.began_ns
+        minutes[life.number] = 1 + lasted_ns // NS_PER_MINUTE
+    for name, count in case.history.calls.items():
+        number, kind = name.split(".", 1)
+        most = PER_MINUTE.get(kind)
+        if most is None:
+            continue
+        case.judged(BOUNDED)
+        if count > most * minutes.get(int(number), 1):
+            text = (
+                f"life {number} made {count} requests of {kind} in {minutes.get(int(number))} min"
+            )
+            case.blame(13, BOUNDED, 0, text)
+
+
+def _judge_patience(case: Case) -> None:
+    """While the venue asks to wait, its request is not repeated and no entry goes there."""
+    waits = []
+    for place in case.deferrals:
+        told = case.history.told[place]
+        if isinstance(told.event, OrderDeferred) and told.event.retry_after_ns > 0:
+            waits.append((told.life, told.at_ns, told.event))
+    for life, at_ns, event in waits:
+        case.judged(PATIENT)
+        until_ns = at_ns + event.retry_after_ns
+        venue = _venue_of(case, event.client_order_id)
+        for request in case.history.requests:
+            if request.life != life or not at_ns < request.at_ns < until_ns:
+                continue
+            order, ours = request.order, parts_of(request.order.client_order_id)
+            is_entry = ours is not None and ours[1] != EXIT
+            if order.client_order_id == event.client_order_id or (
+                is_entry and order.instrument.id.venue == venue
+            ):
+                wait_ms = (until_ns - request.at_ns) // 1_000_000
+                text = f"{order.client_order_id} was sent {wait_ms} ms before the venue's time"
+                case.blame(13, PATIENT, request.at_ns, text)
+
+
+def _venue_of(case: Case, client_order_id: str) -> str | None:
+    for request in case.requests_of.get(client_order_id[:26], ()):
+        return request.order.instrument.id.venue
+    return None
