@@ -111,7 +111,7 @@ class VenueModel(MarginBooks):
         """Answer what became of an order; the books know every order for ever."""
         known = self.orders.get(client_order_id)
         if known is None:
-            return OrderLookedUp(client_order_id, time_ns, found=False)
+            return OrderLookedUp(client_order_id, time_ns, found=False, certain=True)
         return OrderLookedUp(
             client_order_id,
             time_ns,
