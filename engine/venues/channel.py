@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from msgspec import MsgspecError
 
 from engine.model.instrument import InstrumentId
-from engine.model.ticks import TradeTick
+from engine.model.ticks import QuoteTick, TradeTick
 from engine.ports import TickSink
 
 INFINITY = float("inf")
@@ -40,6 +40,8 @@ class Channel:
         periodic: the venue sends it at least every few seconds even in a quiet market, so that its
             silence means a fault.
         advanced_ns: local monotonic time at which the venue's time or sequence last rose.
+        quiet_ns: local monotonic time at which the venue last said by REST that nothing is missing.
+        tick: the last trade or quote that was passed on; None before one, and of other kinds.
     """
 
     __slots__ = (
@@ -51,6 +53,8 @@ class Channel:
         "advanced_ns",
         "counters",
         "instrument",
+        "quiet_ns",
+        "tick",
     )
     kind = "channel"
     periodic = False
@@ -59,6 +63,8 @@ class Channel:
         self.instrument = instrument
         self.counters = counters
         self.advanced_ns = 0
+        self.quiet_ns = 0
+        self.tick: TradeTick | QuoteTick | None = None
         self._sink = sink
         self._sequence = 0
         self._time_ms = 0
@@ -113,7 +119,8 @@ class Channel:
     def emit_trade(self, price: float, time_ms: int, sequence: int, received_ns: int) -> None:
         """Pass on a trade if its price is one."""
         if 0.0 < price < INFINITY:
-            self._sink(TradeTick(self.instrument, price, time_ms, sequence, received_ns))
+            tick = self.tick = TradeTick(self.instrument, price, time_ms, sequence, received_ns)
+            self._sink(tick)
         else:
             self.drop("not_a_price")
 

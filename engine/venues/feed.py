@@ -58,7 +58,8 @@ class StreamFeed:
         self._feed_sink = feed_sink
         self._checks = Checks(prices, clock, self._tell_checked) if prices is not None else None
         self._fetches = Fetches(missed, clock, self._tell_missed) if missed is not None else None
-        self._liveness = Liveness(clock, feed_sink, stale_feed_seconds)
+        ask = self._checks.ask if self._checks is not None else None
+        self._liveness = Liveness(clock, feed_sink, stale_feed_seconds, ask)
         self._look_seconds = min(stale_feed_seconds / LOOKS_PER_DEADLINE, 0.5)
         self._watched: dict[InstrumentId, list[Mapping[str, Channel]]] = {}
         self._sessions: dict[Market, list[Session]] = {
@@ -125,6 +126,7 @@ class StreamFeed:
 
     def _tell_checked(self, event: PricesChecked) -> None:
         if event.instrument in self._watched:  # it may have been given up meanwhile
+            self._liveness.note_checked(event)
             self._feed_sink(event)
 
     def is_live(self, instrument: InstrumentId) -> bool:

@@ -284,9 +284,10 @@ class Link:
         while True:
             await asyncio.sleep(self._timings.watch_seconds)
             now_ns = self._clock.monotonic_ns()
-            newest_ns = max((c.advanced_ns for c in self._wanted.values()), default=0)
+            channels = self._wanted.values()
+            newest_ns = max((c.advanced_ns for c in channels), default=0)
             self.fresh = self.fresh or newest_ns > self._began_ns
-            self._end_if_useless(now_ns, newest_ns)
+            self._end_if_useless(now_ns, max(newest_ns, *(c.quiet_ns for c in channels), 0))
             if self._life_seconds and now_ns - self._began_ns > self._life_seconds * NS_PER_SECOND:
                 self.replaceable.set()
 
@@ -295,7 +296,9 @@ class Link:
             raise LinkDown("replaced")
         if not self._wanted:
             raise LinkDown("nothing_watched")
-        if now_ns - max(newest_ns, self._quiet_since_ns) > self._silence_ns:
+        periodic = any(channel.periodic for channel in self._wanted.values())
+        silence_ns = self._silence_ns + (0 if periodic else self._liveness.asking_ns)
+        if now_ns - max(newest_ns, self._quiet_since_ns) > silence_ns:
             log.warning("feed.silent", feed=self._dialect.name)
             raise LinkDown("silent")
 

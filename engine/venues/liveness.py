@@ -3,18 +3,26 @@
 An instrument is *live* while all its connections are up, each of its periodic channels advances,
 and at least one of its channels advances. Age is local monotonic time since the venue's own time or
 sequence last rose; what the venue's clock says is never compared with ours.
+
+An instrument whose channels are all silent, none of them a periodic one, may be quiet: nobody
+trades. The venue is asked by REST, and as long as its last trade and its touch are those that we
+know, nothing is missing (DESIGN.md 2.8).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from engine.model.events import FeedLost, FeedResumed
+from engine.model.events import FeedLost, FeedResumed, PricesChecked
 from engine.model.instrument import InstrumentId
+from engine.model.ticks import QuoteTick, TradeTick
 from engine.ports import Clock, FeedSink
 from engine.venues.channel import Channel
 
 NS_PER_SECOND = 1_000_000_000
+
+ASKING_NS = 2 * NS_PER_SECOND
+"""How long the venue has to say that a silent instrument is quiet."""
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +34,14 @@ class _Entry:
         awaited: groups of channels with a moment; each group owes a rise after its moment before
             the instrument counts as live. Empty while live.
         since_ns: when the instrument last began to be awaited, or to be live.
+        asked_ns: when the venue was asked whether its silence is quiet; 0 when it is not asked.
         lost: FeedLost was told and FeedResumed was not.
     """
 
-    __slots__ = ("awaited", "channels", "lost", "since_ns")
+    __slots__ = ("asked_ns", "awaited", "channels", "lost", "since_ns")
 
     def __init__(self) -> None:
+        self.asked_ns = 0
         self.channels: tuple[Channel, ...] = ()
         self.awaited: list[tuple[tuple[Channel, ...], int]] = []
         self.since_ns = 0
@@ -56,12 +66,24 @@ class _Entry:
 class Liveness:
     """The instruments of one venue. ``stale_feed_seconds`` is the age at which prices are stale.
 
+    ``ask`` has the venue asked by REST what an instrument costs, answered by ``note_checked``;
+    without it all silence is a loss.
+
     Attributes:
         waiting: how many instruments are not live; a session settles ticks only while it is not 0.
+        asking_ns: how long after silence begins it is known at the latest whether it is quiet.
     """
 
-    def __init__(self, clock: Clock, sink: FeedSink, stale_feed_seconds: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        sink: FeedSink,
+        stale_feed_seconds: float,
+        ask: Callable[[InstrumentId], None] | None = None,
+    ) -> None:
         self.waiting = 0
+        self.asking_ns = 0 if ask is None else ASKING_NS + NS_PER_SECOND
+        self._ask = ask
         self.stale_ns = round(stale_feed_seconds * NS_PER_SECOND)
         self._clock = clock
         self._sink = sink
@@ -110,6 +132,7 @@ class Liveness:
             return
         self.waiting -= 1
         entry.lost = False
+        entry.asked_ns = 0
         entry.since_ns = self._clock.monotonic_ns()
         log.info("feed.resumed", instrument=str(channel.instrument))
         self._sink(FeedResumed((channel.instrument,), self._clock.now_ns()))
@@ -134,12 +157,42 @@ class Liveness:
         if entry.since_ns >= deadline_ns:
             return False
         late = tuple(c for c in entry.channels if c.advanced_ns < deadline_ns)
-        if len(late) == len(entry.channels):
+        periodic = [channel for channel in late if channel.periodic]
+        if len(late) < len(entry.channels):
+            entry.asked_ns = 0
+        elif periodic or not self._may_be_quiet(instrument, entry, now_ns):
             self._await(instrument, late, now_ns)
-        for channel in late:
-            if channel.periodic:
-                self._await(instrument, (channel,), now_ns)
+        for channel in periodic:
+            self._await(instrument, (channel,), now_ns)
         return bool(entry.awaited)
+
+    def _may_be_quiet(self, instrument: InstrumentId, entry: _Entry, now_ns: int) -> bool:
+        """Tell whether a silence is explained, or the venue may still explain it."""
+        if max(channel.quiet_ns for channel in entry.channels) >= now_ns - self.stale_ns:
+            return True
+        if self._ask is None:
+            return False
+        if not entry.asked_ns:
+            entry.asked_ns = now_ns
+            self._ask(instrument)
+        return now_ns - entry.asked_ns < ASKING_NS
+
+    def note_checked(self, event: PricesChecked) -> None:
+        """Take what the venue says by REST of an instrument that may be quiet."""
+        entry = self._entries.get(event.instrument)
+        if entry is None or entry.awaited or not entry.asked_ns:
+            return
+        asked_ns, entry.asked_ns = entry.asked_ns, 0
+        if any(channel.advanced_ns > asked_ns for channel in entry.channels):
+            return
+        now_ns = self._clock.monotonic_ns()
+        if _are_known(entry.channels, event):
+            log.info("feed.quiet", instrument=str(event.instrument))
+            for channel in entry.channels:
+                channel.quiet_ns = now_ns
+        else:
+            self._await(event.instrument, entry.channels, now_ns)
+            self._tell_lost([event.instrument], "silent")
 
     def _await(self, instrument: InstrumentId, group: tuple[Channel, ...], now_ns: int) -> None:
         entry = self._entries.get(instrument)
@@ -157,3 +210,11 @@ class Liveness:
             self._entries[instrument].lost = True
         log.warning("feed.lost", cause=cause, instruments=[str(i) for i in fresh])
         self._sink(FeedLost(tuple(fresh), cause, self._clock.now_ns()))
+
+
+def _are_known(channels: Iterable[Channel], event: PricesChecked) -> bool:
+    """Tell whether the touch of an answer is ours, and its last trade, if we have seen one."""
+    ticks = [channel.tick for channel in channels if channel.tick is not None]
+    trades = [tick.price for tick in ticks if isinstance(tick, TradeTick)]
+    quotes = [(tick.bid, tick.ask) for tick in ticks if isinstance(tick, QuoteTick)]
+    return quotes == [(event.bid, event.ask)] and trades in ([], [event.last])

@@ -114,7 +114,8 @@ class Trades(Channel):
         if row.X != MARKET_PRINT:
             self.drop("not_market")
         elif 0.0 < price < INFINITY:
-            self._sink(TradeTick(self.instrument, price, row.T, number, received_ns))
+            tick = self.tick = TradeTick(self.instrument, price, row.T, number, received_ns)
+            self._sink(tick)
         else:
             self.drop("not_a_price")
 
@@ -157,9 +158,10 @@ class Quotes(Channel):
             return
         bid, ask, bid_qty, ask_qty = row.b, row.a, row.B, row.A
         if 0.0 < bid <= ask < INFINITY and bid_qty > 0.0 and ask_qty > 0.0:
-            self._sink(
-                QuoteTick(self.instrument, bid, ask, bid_qty, ask_qty, row.T, update, received_ns)
+            tick = self.tick = QuoteTick(
+                self.instrument, bid, ask, bid_qty, ask_qty, row.T, update, received_ns
             )
+            self._sink(tick)
         else:
             self.drop_quote(bid, ask)
 

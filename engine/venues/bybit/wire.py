@@ -107,7 +107,8 @@ class Trades(Channel):
             if row.BT:
                 self.drop("block_trade")
             elif 0.0 < price < INFINITY:
-                self._sink(TradeTick(self.instrument, price, row.T, row.seq, received_ns))
+                tick = self.tick = TradeTick(self.instrument, price, row.T, row.seq, received_ns)
+                self._sink(tick)
             else:
                 self.drop("not_a_price")
 
@@ -159,9 +160,10 @@ class Quotes(Channel):
             self.drop_quote(bid, ask)
             return
         time_ms = message.cts or message.ts
-        self._sink(
-            QuoteTick(self.instrument, bid, ask, bid_qty, ask_qty, time_ms, update, received_ns)
+        tick = self.tick = QuoteTick(
+            self.instrument, bid, ask, bid_qty, ask_qty, time_ms, update, received_ns
         )
+        self._sink(tick)
 
     def _is_restart(self, update: int, received_ns: int) -> bool:
         # The venue says so itself: after a restart of its service it counts from 1.
