@@ -63,6 +63,15 @@ def test_of_several_reductions_the_last_ones_took_from_ours() -> None:
     assert rig.position(position).qty_open == D("0.4")
 
 
+def test_of_reductions_of_one_moment_the_one_told_last_came_last() -> None:
+    rig, position = held()
+    rig.foreign(BTC_PERP, "sell", "2", "91")
+    rig.foreign(BTC_PERP, "sell", "0.3", "92")
+    settled(rig, row("long", "0.8"))
+    assert [e.fill.price for e in rig.last if isinstance(e, SaveFill)] == [92]
+    assert rig.position(position).qty_open == D("0.8")
+
+
 def test_a_liquidation_while_we_were_away_closes_ours() -> None:
     rig, position = held()
     rig.foreign(BTC_PERP, "sell", "1", "50", kind=FillKind.LIQUIDATION)
