@@ -10,6 +10,7 @@ from api.commands.common import Json, load_settings, print_json
 from api.commands.demo import demo
 from api.commands.record import record
 from api.commands.run import run
+from api.commands.simulate import simulate
 from api.commands.simulator import simulator
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo)
 app.command()(simulator)
+app.command()(simulate)
 app.command()(bench)
 app.command()(record)
 app.add_typer(keys.app, name="keys")
