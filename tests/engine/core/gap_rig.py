@@ -1,17 +1,25 @@
 """A guardian whose prices are lost and come back, and what was missed meanwhile."""
 
+from decimal import Decimal
 from typing import Any
 
 from engine.core.market_view import Gap
 from engine.model.effects import AppendEvent, Effects, FetchMissed
-from engine.model.events import FeedLost, FeedResumed, MissedPrice, PricesMissed
+from engine.model.events import FeedLost, FeedResumed, MissedPrice, PricesMissed, Started
+from engine.model.exits import AtPrice, Percent
 from engine.model.instrument import Instrument
+from engine.model.position import Position
 from engine.model.ticks import PriceSource
 from tests.engine.core.price_rig import PriceRig
 from tests.engine.core.rig import BTC_PERP
 
+D = Decimal
+
 MS = 1_000_000
 MINUTE_MS = 60_000
+
+STOP = {"stop_loss": AtPrice(D(95))}
+TRAIL = {"trailing": Percent(D(10))}
 
 
 class GapRig(PriceRig):
@@ -67,3 +75,28 @@ class GapRig(PriceRig):
 def crossed(rig: GapRig) -> list[tuple[str, str, str]]:
     """Reason, threshold and price of what was missed."""
     return [(data["reason"], data["threshold"], data["price"]) for data in rig.told()]
+
+
+def held(*, strict: bool = False, **exits: object) -> tuple[GapRig, Position]:
+    """A long of BTC-PERP from 100; a second later its feed is as good as ever."""
+    rig = GapRig(gap_strict=strict)
+    position = rig.open("buy", **exits)
+    rig.wait(1)
+    return rig, position
+
+
+def short(*, strict: bool = False, **exits: object) -> tuple[GapRig, Position]:
+    rig = GapRig(gap_strict=strict)
+    position = rig.open("sell", stop_loss=AtPrice(D(150)), **exits)
+    rig.wait(1)
+    return rig, position
+
+
+def restarted(old: GapRig, position: Position, seconds: float = 60) -> GapRig:
+    """A process that comes up after so many seconds, its orders accounted for."""
+    rig = GapRig(gap_strict=old.guardian._state.config.gap_strict)
+    rig.now = old.now
+    rig.wait(seconds)
+    started = Started(rig.now, accepting=True, positions=(old.position(position),))
+    rig.handle(started)
+    return rig
