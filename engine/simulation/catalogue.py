@@ -14,7 +14,7 @@ from msgspec import Struct
 from engine.model import order, position
 
 ORDER_KINDS = (
-    "drop_req", "drop_rsp", "5xx_after", "late_vis", "late_rej",
+    "drop_req", "late_req", "drop_rsp", "5xx_after", "late_vis", "late_rej",
     "rej_filters", "rej_band", "rej_balance", "rej_other",
     "limit", "overload", "skew", "ban", "outage",
     "drop_evt", "dup_evt", "late_evt", "err_pos", "err_look",
@@ -25,7 +25,13 @@ PROCESS_KINDS = ("busy", "enospc", "slow_disk", "lost_commit", "jump", "stall", 
 PEOPLE_KINDS = ("dup_post", "late_post", "swap")
 """No faults of a plan, but how its signals are delivered."""
 
-FAULT_KINDS = (*ORDER_KINDS, *FEED_KINDS, *PROCESS_KINDS, *PEOPLE_KINDS)
+FEE_KINDS = ("fee_base", "fee_third")
+"""No faults of a plan either: fees that a venue takes in the base asset, or in a third one."""
+
+NO_ERROR = "no_error"
+"""What is broken when the service ends by an error of its own."""
+
+FAULT_KINDS = (*ORDER_KINDS, *FEED_KINDS, *PROCESS_KINDS, *PEOPLE_KINDS, *FEE_KINDS)
 
 
 Status = TypeVar("Status", bound=StrEnum)

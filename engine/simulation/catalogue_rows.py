@@ -107,7 +107,7 @@ MARKET_DATA = (
 
 ORDER_PATH = (
     FaultRow(17, "Accepted, response lost", (1, 2, 11), ("drop_rsp",)),
-    FaultRow(18, "Request lost", (2, 14), ("drop_req",)),
+    FaultRow(18, "Request lost, or late on its way", (2, 14), ("drop_req", "late_req")),
     FaultRow(19, '"Not found" just after the venue accepted', (11,), ("late_vis",)),
     FaultRow(
         20, "Duplicate submit", (1,),
@@ -133,8 +133,8 @@ ORDER_PATH = (
     ),
     FaultRow(27, "Partial fill", (1, 2, 6), ("partial",)),
     FaultRow(
-        28, "Fee taken in the base asset", (1, 14),
-        standing="spot entries pay their fee in base",
+        28, "Fee taken in the base asset", (1, 14), ("fee_base", "fee_third"),
+        standing="spot entries pay their fee in base, at some venues in a third asset",
     ),
     FaultRow(29, "429, 10006", (13,), ("limit",)),
     FaultRow(
@@ -274,19 +274,45 @@ PEOPLE = (
 FAULTS = tuple(sorted((*MARKET_DATA, *ORDER_PATH, *PROCESS, *PEOPLE), key=lambda row: row.number))
 
 INVARIANTS = (
-    InvariantRow(1, "No oversell"),
-    InvariantRow(2, "One trigger, one net close"),
-    InvariantRow(3, "No unguarded position at rest"),
-    InvariantRow(4, "Bounded detection"),
-    InvariantRow(5, "No false close"),
-    InvariantRow(6, "Ledger equals exchange"),
-    InvariantRow(7, "An answer of 2xx is durable"),
-    InvariantRow(8, "Every order traces to a cause"),
-    InvariantRow(9, "Many deliveries, at most one position"),
-    InvariantRow(10, "Intent is committed before the exchange has it"),
-    InvariantRow(11, "Unknown never becomes failed by a timeout"),
-    InvariantRow(12, "At most one writer"),
-    InvariantRow(13, "Requests are bounded"),
-    InvariantRow(14, "Liveness"),
-    InvariantRow(15, "Each degradation alerts once and clears"),
+    InvariantRow(1, "No oversell", ("no_oversell", "net_side")),
+    InvariantRow(
+        2,
+        "One trigger, one net close",
+        ("one_net_close", "id_bound_to_request", "id_taken_once", "close_within_held"),
+    ),
+    InvariantRow(3, "No unguarded position at rest", ("guarded_at_rest", "known_holding")),
+    InvariantRow(
+        4,
+        "Bounded detection",
+        ("crossing_closes", "deadline_closes", "rung_closes", "entry_durable"),
+    ),
+    InvariantRow(5, "No false close", ("close_has_cause", "stop_confirmed")),
+    InvariantRow(
+        6,
+        "Ledger equals exchange",
+        ("fills_equal", "foreign_fills_exist", "sums_equal", "orders_equal", "holdings_equal"),
+    ),
+    InvariantRow(7, "An answer of 2xx is durable", ("answered_is_durable",)),
+    InvariantRow(8, "Every order traces to a cause", ("order_has_cause",)),
+    InvariantRow(
+        9, "Many deliveries, at most one position", ("one_position_a_signal", "one_id_a_signal")
+    ),
+    InvariantRow(
+        10, "Intent is committed before the exchange has it", ("intent_first", "exit_sequence")
+    ),
+    InvariantRow(
+        11,
+        "Unknown never becomes failed by a timeout",
+        ("never_after_final", "in_flight_within_held"),
+    ),
+    InvariantRow(
+        12, "At most one writer", ("stale_commits", "stale_requests", "writes_with_lease")
+    ),
+    InvariantRow(13, "Requests are bounded", ("requests_bounded", "retry_after_kept")),
+    InvariantRow(14, "Liveness", ("comes_to_rest", "orders_final", "signals_settled")),
+    InvariantRow(
+        15,
+        "Each degradation alerts once and clears",
+        ("alarm_alternates", "alarm_clears", "stuck_told_once", "no_secrets"),
+    ),
 )
