@@ -110,11 +110,13 @@ class Exchange:
         now_ns, time_ns = self._now_ns(), self.time_ns()
         trade = TradeTick(instrument.id, new.last, new.at_ms, new.at_ms, now_ns)
         self.model.observe(trade)
-        size = max(float(instrument.min_qty), SHOWN / new.last)
-        quote = QuoteTick(instrument.id, new.bid, new.ask, size, size, new.at_ms, new.at_ms, now_ns)
-        if self.model.observe(quote):
+        if self.model.has_pending:
+            size = max(float(instrument.min_qty), SHOWN / new.last)
+            quote = QuoteTick(
+                instrument.id, new.bid, new.ask, size, size, new.at_ms, new.at_ms, now_ns
+            )
             self.tell(self.model.on_tick(quote, time_ns))
-        if instrument.id.market is Market.LINEAR:
+        if self.model.account.signed_qty(instrument.id):
             mark = MarkTick(instrument.id, new.mark, None, 0, new.at_ms, now_ns)
             if self.model.observe(mark):
                 self.tell(self.model.on_tick(mark, time_ns))

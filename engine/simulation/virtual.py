@@ -48,7 +48,7 @@ class VirtualLoop(base_events.BaseEventLoop):
     @property
     def now_ns(self) -> int:
         """Virtual nanoseconds."""
-        return round(self._now * NS_PER_SECOND)
+        return int(self._now * NS_PER_SECOND + 0.5)
 
     def pass_time(self, seconds: float) -> None:
         """Let virtual time pass."""

@@ -1,7 +1,7 @@
 """A lifetime as it happens: venues, prices, people, processes and faults on one virtual clock."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -155,9 +155,7 @@ class World:
             "twin": self._second,
             "partial": self._in_parts,
         }
-        for path in plan.paths:
-            for each in path.prints:
-                self._at(each.at_ms, self._print, path.instrument, each)
+        self._make_prices((path.instrument, path.prints) for path in plan.paths)
         for planned in plan.signals:
             for at_ms in planned.deliveries_ms:
                 self._at(at_ms, self._people.deliver, planned)
@@ -170,6 +168,24 @@ class World:
         for crash in plan.crashes:
             self._at(crash.by_ms, self._kill, crash)
         self.after(LOOK_NS, self._look)
+
+    def _make_prices(self, paths: Iterable[tuple[Instrument, Sequence[Print]]]) -> None:
+        """Have prices made at their times; one at a time is laid out, so that few things wait."""
+        prints = [(each.at_ms, instrument, each) for instrument, path in paths for each in path]
+        prints.sort(key=lambda item: item[0])
+        self._next_print(iter(prints))
+
+    def _next_print(self, prints: Iterator[tuple[int, Instrument, Print]]) -> None:
+        following = next(prints, None)
+        if following is not None:
+            at_ms, instrument, new = following
+            self._at(at_ms, self._made, instrument, new, prints)
+
+    def _made(
+        self, instrument: Instrument, new: Print, prints: Iterator[tuple[int, Instrument, Print]]
+    ) -> None:
+        self._next_print(prints)
+        self._print(instrument, new)
 
     def _print(self, instrument: Instrument, new: Print) -> None:
         """The market makes a price: the venue first, then whoever streams it."""
@@ -317,12 +333,18 @@ class World:
 
     def _sweep(self) -> None:
         """Take prices through whatever limit is left."""
-        now_ms = self.now_ns // NS_PER_MS
-        for path in self.plan.paths:
-            prints = sweep(path.instrument, self._paths[path.instrument.id][-1].last, now_ms)
-            self._last_ms = prints[-1].at_ms
-            for each in prints:
-                self._at(each.at_ms, self._print, path.instrument, each)
+        now_ms, process = self.now_ns // NS_PER_MS, self.process
+        held = set() if process is None else {p.instrument.id for p in process.flow.positions()}
+        paths = [
+            (path.instrument, sweep(path.instrument, self._price_of(path.instrument), now_ms))
+            for path in self.plan.paths
+            if path.instrument.id in held
+        ]
+        self._last_ms = max((prints[-1].at_ms for _, prints in paths), default=now_ms)
+        self._make_prices(paths)
+
+    def _price_of(self, instrument: Instrument) -> float:
+        return self._paths[instrument.id][-1].last
 
     def _close_all(self) -> None:
         """The owner closes what no rule has closed."""
