@@ -3,6 +3,7 @@ from decimal import Decimal
 from engine.core.gaps import ANSWER_NS
 from engine.model.effects import CheckPrices
 from engine.model.events import ClockAdvanced, FeedLost, FeedResumed
+from engine.model.exits import AtPrice
 from engine.model.ticks import PriceSource
 from tests.engine.core.gap_rig import MS, STOP, TRAIL, GapRig, crossed, held, restarted
 from tests.engine.core.rig import BTC_SPOT, ETH_PERP, SECOND
