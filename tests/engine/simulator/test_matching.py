@@ -304,7 +304,7 @@ def test_ids_rise_over_orders_and_trades():
 
 def test_a_look_up_tells_the_order_as_it_is():
     venue = model()
-    assert venue.look_up("a", T) == OrderLookedUp("a", T, found=False)
+    assert venue.look_up("a", T) == OrderLookedUp("a", T, found=False, certain=True)
     reports = execute(venue, order("a", BUY, "1"), 100)
     assert venue.look_up("a", T + 1) == OrderLookedUp(
         "a",
