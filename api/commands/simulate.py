@@ -142,7 +142,7 @@ def _catch(run: SeedRun, asked: _Asked) -> None:
 
 def _outcomes(run: SeedRun, asked: _Asked, seeds: int | None) -> Iterator[Outcome]:
     """Yield outcomes in seed order until all are there or a signal asks for the end."""
-    show = sys.stderr.isatty()
+    show = _is_watched()
     begun_s = shown_s = time.monotonic()
     with _stopped() as is_stopped:
         quiet = partial(run_quietly, run)
@@ -159,6 +159,10 @@ def _outcomes(run: SeedRun, asked: _Asked, seeds: int | None) -> Iterator[Outcom
         finally:
             if show:
                 typer.echo(CLEAR_LINE, err=True, nl=False)
+
+
+def _is_watched() -> bool:
+    return sys.stderr.isatty()
 
 
 @contextmanager
