@@ -210,6 +210,19 @@ def test_a_wall_clock_that_jumps_makes_no_proof() -> None:
     assert len(rig.exits()) == 1
 
 
+def test_an_answer_that_bears_a_time_ahead_of_the_clock_makes_no_proof() -> None:
+    rig, order = lost()
+    rig.wait(1)
+    rig.missed(order)
+    rig.account(HELD)
+    for _ in range(3):
+        rig.wait(1)
+        rig.now += 3600 * SECOND
+        rig.missed(order)
+        rig.now -= 3600 * SECOND
+    assert len(rig.exits()) == 1
+
+
 def test_an_entry_that_waits_for_its_commit_is_never_absent() -> None:
     rig = Rig()
     rig.signal("buy")

@@ -211,6 +211,18 @@ def test_slices_refused_together_are_one_refusal() -> None:
     assert sizes(rig)[5:] == [D(3), D(3), D(1)]
 
 
+def test_one_account_has_one_slice_tried() -> None:
+    rig, _ = sliced("1")
+    rig.trade(95.0)
+    for order in rig.exits():
+        refuse(rig, Refusal.REDUCE_ONLY, order)
+    rig.wait(0.1)
+    rig.account(replace(HELD, qty=D(10)))
+    for _ in range(5):
+        rig.wait(0.1)
+    assert len(rig.exits()) == 5
+
+
 def test_a_part_above_the_largest_order_is_closed_in_slices_and_no_more() -> None:
     rig, position = sliced("1")
     rig.close(position, "0.6")
