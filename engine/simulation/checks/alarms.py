@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.model.effects import SaveFill, SavePosition, SendNotice
-from engine.model.position import PositionStatus
+from engine.model.position import Position, PositionStatus
 from engine.simulation.checks.case import Case
 
 ALTERNATES, CLEARS, STUCK, SECRET = (
@@ -39,14 +39,18 @@ def judge_alarms(case: Case) -> None:
     """Judge every notice, and the words of everything that was written."""
     begun: dict[Subject, tuple[int, int]] = {}
     last: dict[tuple[int, str, str], bool] = {}
+    active: dict[str, set[str]] = {}
     for at_ns, life, record in case.records():
+        if isinstance(record, SavePosition):
+            _follow(record.position, life, active, last)
         if not isinstance(record, SendNotice):
             continue
         for subject, begins in _steps(record):
             case.judged(ALTERNATES)
+            is_watched = subject[0] != "feed" or bool(active.get(subject[1]))
             before = last.get((life, *subject))
             is_new = before is None and (begins or subject in begun)
-            if before is begins or not (is_new or before is not None):
+            if is_watched and (before is begins or not (is_new or before is not None)):
                 word = "begun" if begins else "ended"
                 case.blame(15, ALTERNATES, at_ns, f"{record.kind} of {subject[1]}: {word} already")
             last[life, *subject] = begins
@@ -57,6 +61,25 @@ def judge_alarms(case: Case) -> None:
     _judge_cleared(case, begun)
     _judge_stuck(case)
     _judge_secrets(case)
+
+
+def _follow(
+    position: Position,
+    life: int,
+    active: dict[str, set[str]],
+    last: dict[tuple[int, str, str], bool],
+) -> None:
+    """Prices are watched while a position needs them: afterwards a feed begins anew."""
+    instrument = str(position.instrument.id)
+    on = active.setdefault(instrument, set())
+    if position.status in OVER:
+        on.discard(position.id)
+        if not on:
+            last.pop((life, "feed", instrument), None)
+    elif position.id not in on:
+        if not on:
+            last.pop((life, "feed", instrument), None)
+        on.add(position.id)
 
 
 def _steps(notice: SendNotice) -> Iterator[tuple[Subject, bool]]:

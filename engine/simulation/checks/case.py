@@ -107,7 +107,7 @@ class Case:
         for place, (_, life, event, _) in enumerate(self.history.told):
             kind = type(event)
             if kind is TradeTick or kind is QuoteTick or kind is MarkTick:
-                key = (life, event.instrument, kind)  # type: ignore[union-attr]
+                key: tuple[int, InstrumentId, type] = (life, event.instrument, kind)  # type: ignore[union-attr, assignment]
                 found = ticks.get(key)
                 if found is None:
                     found = ticks[key] = []

@@ -86,27 +86,24 @@ def _lacks_time(guarded: Guarded, request: Request, *, is_first: bool) -> str | 
 
 
 def _lacks_price(case: Case, guarded: Guarded, request: Request) -> str | None:
+    """A close that was made and not sent in one life may be sent in the next."""
     order = request.order
     price = float(order.trigger_price or 0)
     doubtful = None
     for stretch in guarded.stretches:
-        if stretch.life != request.life:
+        if stretch.life > request.life or not _reaches(case, guarded, stretch, price, request):
             continue
+        if price in _by_rest(case, guarded, stretch, request):
+            return None
         track = guarded.told_prices(stretch)
         for place in _places(track, price, request.at_ns):
-            if stretch.end < track.index[place] or not _reaches(
-                case, guarded, stretch, price, request
-            ):
+            if stretch.end < track.index[place]:
                 continue
             if track.index[place] in track.untrue and not _is_plausible(track, place):
                 doubtful = f"{price} was a bad print that others contradicted"
-            elif not _is_confirmed(case, guarded, stretch, request):
+            elif not _is_confirmed(case, guarded, stretch, request, place):
                 doubtful = "the stop was not confirmed as long as the owner wants"
             else:
-                return None
-    for stretch in guarded.stretches:
-        if stretch.life == request.life and price in set(_by_rest(case, guarded, stretch, request)):
-            if _reaches(case, guarded, stretch, price, request):
                 return None
     return doubtful or f"{price} is no {order.reason} that was told"
 
@@ -190,8 +187,8 @@ def _may_be_even(case: Case, guarded: Guarded, stretch: Stretch, request: Reques
     if not asked.moves_to_even:
         return False
     moved_by = [levels.profit(sign, asked.even_at, stretch.entry, tick)]
-    for rung in asked.ladder[max(asked.even_rung - 1, 0) : asked.even_rung]:
-        moved_by.append(levels.profit(sign, rung.at, stretch.entry, tick))
+    rungs = asked.ladder[max(asked.even_rung - 1, 0) : asked.even_rung]
+    moved_by += [levels.profit(sign, rung.at, stretch.entry, tick) for rung in rungs]
     best = _best(case, guarded, stretch, request)
     return any(level is not None and best >= sign * float(level) for level in moved_by)
 
@@ -223,23 +220,35 @@ def _is_crossed(guarded: Guarded, request: Request) -> bool:
     )
 
 
-def _is_confirmed(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> bool:
-    """Whether the price stayed beyond the stop for as long, and as many prices, as asked for."""
-    asked, sign = stretch.asked, guarded.sign
+def _is_confirmed(
+    case: Case, guarded: Guarded, stretch: Stretch, request: Request, place: int
+) -> bool:
+    """Whether the price stayed beyond the stop for as long, and as many prices, as asked for.
+
+    ``place`` is where the price that the request names stands in its track. What ends a run for
+    sure is a price short of the stop that is no jump.
+    """
+    asked = stretch.asked
     if request.order.reason not in STOPS or (asked.confirm_ms == 0 and asked.confirm_ticks <= 1):
         return True
     case.judged(CONFIRMED)
     level = max(_stops(case, guarded, stretch, request))
-    track, count, since_ns = guarded.told_prices(stretch), 0, request.at_ns
-    before = None
-    for place in range(len(track.price) - 1, -1, -1):
-        if track.at_ns[place] > request.at_ns:
-            continue
-        price = track.price[place]
-        if sign * price <= level:
-            count, since_ns = count + 1, track.at_ns[place]
-        elif before is None or abs(price - before) <= price * JUMP:
+    track = guarded.told_prices(stretch)
+    first = last = place
+    while first > 0 and not _ends_run(guarded, track, first - 1, level):
+        first -= 1
+    over_ns = request.at_ns
+    while last + 1 < len(track.price):
+        if _ends_run(guarded, track, last + 1, level):
+            over_ns = min(over_ns, track.at_ns[last + 1])
             break
-        before = price
-    waited_ms = (request.at_ns - since_ns) // NS_PER_MS
-    return count >= asked.confirm_ticks and waited_ms >= asked.confirm_ms
+        last += 1
+    waited_ms = (over_ns - track.at_ns[first]) // NS_PER_MS
+    return last - first + 1 >= asked.confirm_ticks and waited_ms >= asked.confirm_ms
+
+
+def _ends_run(guarded: Guarded, track: Track, place: int, level: float) -> bool:
+    price = track.price[place]
+    before = track.price[place - 1] if place else price
+    is_jump = abs(price - before) > before * JUMP
+    return guarded.sign * price > level and not is_jump

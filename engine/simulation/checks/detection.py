@@ -83,11 +83,11 @@ def _go_over(path: Path, stretch: Stretch, *, is_first: bool, guarded: Guarded) 
             path.is_even, path.stop = False, None
         if before.distance is None or stretch.asked.trigger is not before.trigger:
             path.peak = None
-        path.wait = None
+        path.wait, is_new = None, path.peak is None
         path.aim()
         if before.moves_to_even:
             path.stop = None  # it may lie where it was moved to
-        if before.distance is None and path.peak is not None:
+        if is_new and path.peak is not None:
             path.follow_from(_price_at(guarded, stretch))
         return
     path.aim()

@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-from engine.model.exits import Side
 from engine.model.instrument import InstrumentId, Market
 from engine.model.order import Fill, Order, OrderSide
 from engine.model.position import PositionStatus
@@ -25,32 +24,23 @@ def judge_quantities(case: Case) -> None:
 
 
 def _judge_running(case: Case) -> None:
-    """At no moment has a position given more than it was given.
+    """At no moment have our orders closed more of a position than they had opened.
 
-    What others took from it counts where storage says that it did; invariant 6 judges whether.
+    At the end what others took counts too. Not before: a foreign execution is told later than it
+    happens, and may be taken from what was bought meanwhile; invariant 6 judges where it is booked.
     """
-    held: dict[str, Decimal] = {}
-    blamed = set()
-    for fill in case.fills:
-        ours = parts_of(fill.client_order_id)
-        if ours is None:
-            changes = [
-                (position_id, -part.qty)
-                for position_id, part in case.taken_from.get(
-                    (fill.instrument.id, fill.venue_trade_id), ()
-                )
-            ]
-        elif ours[1] == EXIT:
-            changes = [(ours[0], -fill.qty)]
-        else:
-            changes = [(ours[0], fill.qty - base_fee(fill))]
-        for position_id, change in changes:
-            held[position_id] = held.get(position_id, ZERO) + change
-            if held[position_id] < ZERO and position_id not in blamed:
-                blamed.add(position_id)
-                text = f"{position_id} is oversold by {-held[position_id]} ({fill.client_order_id})"
+    for position_id, fills in case.executions.items():
+        case.judged(OVERSELL)
+        held = ZERO
+        for fill in fills:
+            held += -fill.qty if _is_exit(fill) else fill.qty - base_fee(fill)
+            if held < ZERO:
+                text = f"{fill.client_order_id} closed {-held} more than was opened"
                 case.blame(1, OVERSELL, fill.time_ns - EPOCH_NS, text)
-    case.judged(OVERSELL, len(held))
+                break
+        foreign = sum((fill.qty for fill in case.foreign_of.get(position_id, ())), ZERO)
+        if held >= ZERO > held - foreign:
+            case.blame(1, OVERSELL, 0, f"{foreign - held} too much was taken from {position_id}")
 
 
 def _judge_net(case: Case) -> None:
@@ -161,8 +151,3 @@ def _judge_within(case: Case, position_id: str, at_ns: int, order: Order) -> Non
     ):
         text = f"{order.client_order_id} asks for {order.qty} of {held}"
         case.blame(2, WITHIN_HELD, at_ns, text)
-
-
-def net_of(side: Side, qty: Decimal) -> Decimal:
-    """Return a quantity signed by the side that holds it."""
-    return qty if side is Side.LONG else -qty

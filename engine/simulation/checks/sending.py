@@ -7,14 +7,16 @@ from engine.model.effects import SaveOrder
 from engine.model.events import Event, OrderDeferred, OrderFilled, OrderLookedUp, OrderUpdated
 from engine.model.order import Fill, Order, OrderStatus
 from engine.simulation.checks.case import ADD, ENDED, ENTRY, EXIT, ZERO, Case, parts_of
-from engine.simulation.history import Request
+from engine.simulation.history import Request, Told
+from engine.simulation.plan import EPOCH_NS
 
-INTENT, SEQUENCE, ABSENT, IN_FLIGHT, BOUNDED, PATIENT = (
+INTENT, SEQUENCE, ABSENT, IN_FLIGHT, BOUNDED, PATIENT, VENUE_PAUSE = (
     "intent_first", "exit_sequence", "never_after_final", "in_flight_within_held",
-    "requests_bounded", "retry_after_kept",
+    "requests_bounded", "retry_after_kept", "venue_pause_kept",
 )  # fmt: skip
 WRITTEN_OFF = ENDED - {OrderStatus.FILLED}
 MOST_IN_FLIGHT = 4
+OF_VENUE = ("rate limit", "banned")
 NS_PER_MINUTE = 60_000_000_000
 PER_MINUTE = {
     "submit": 240,
@@ -56,7 +58,8 @@ def _judge_order(case: Case, requests: list[Request]) -> None:
                 case.blame(10, INTENT, at_ns, f"{key} was sent before it was durable")
             continue
         case.judged(SEQUENCE)
-        if ours[2] > last + 1:
+        durable_ns = case.durable.get(key)
+        if ours[2] > last + 1 and (durable_ns is None or durable_ns > at_ns):
             case.blame(10, SEQUENCE, at_ns, f"{key} was sent after generation {last}")
         last = max(last, ours[2])
 
@@ -116,8 +119,9 @@ class _Known:
 
 
 def _judge_in_flight(case: Case, requests: list[Request]) -> None:
-    """Nothing else of its purpose is asked for while an entry or an add is not resolved.
+    """Nothing else is asked for by a signal while its entry or add is not resolved.
 
+    An add that another signal asks for is no second attempt.
     Exits may be in flight together (slices, rungs, parts): four at most, and together no more than
     what a position was ever told to have received less what its exits were told to have closed.
     """
@@ -152,7 +156,8 @@ def _is_too_much(case: Case, known: _Known, order: Order) -> str | None:
         return None
     others = [o for o in known.in_flight(ours[1]) if o.client_order_id != order.client_order_id]
     if ours[1] in {ENTRY, ADD}:
-        return f"{others[0].client_order_id} is not resolved" if others else None
+        same = [o.client_order_id for o in others if o.signal_id == order.signal_id]
+        return f"{same[0]} is not resolved" if same else None
     if len(others) >= MOST_IN_FLIGHT:
         return f"{len(others)} exits are in flight already"
     bought = sum(
@@ -192,27 +197,32 @@ def _judge_bounds(case: Case) -> None:
 
 
 def _judge_patience(case: Case) -> None:
-    """While the venue asks to wait, its request is not repeated and no entry goes there."""
-    waits = []
+    """A request is not repeated before the venue's time, which runs from its answer.
+
+    Where the venue limits or bans us as a whole, no entry goes there meanwhile either.
+    """
     for place in case.deferrals:
         told = case.history.told[place]
         if isinstance(told.event, OrderDeferred) and told.event.retry_after_ns > 0:
-            waits.append((told.life, told.at_ns, told.event))
-    for life, at_ns, event in waits:
-        case.judged(PATIENT)
-        until_ns = at_ns + event.retry_after_ns
-        venue = _venue_of(case, event.client_order_id)
-        for request in case.history.requests:
-            if request.life != life or not at_ns < request.at_ns < until_ns:
-                continue
-            order, ours = request.order, parts_of(request.order.client_order_id)
-            is_entry = ours is not None and ours[1] != EXIT
-            if order.client_order_id == event.client_order_id or (
-                is_entry and order.instrument.id.venue == venue
-            ):
-                wait_ms = (until_ns - request.at_ns) // 1_000_000
-                text = f"{order.client_order_id} was sent {wait_ms} ms before the venue's time"
-                case.blame(13, PATIENT, request.at_ns, text)
+            case.judged(PATIENT)
+            _judge_pause(case, told, told.event)
+
+
+def _judge_pause(case: Case, told: Told, event: OrderDeferred) -> None:
+    until_ns = event.at_ns - EPOCH_NS + event.retry_after_ns
+    venue = _venue_of(case, event.client_order_id) if event.message in OF_VENUE else None
+    for request in case.history.requests:
+        if request.life != told.life or not told.at_ns < request.at_ns < until_ns:
+            continue
+        order, ours = request.order, parts_of(request.order.client_order_id)
+        is_entry = ours is not None and ours[1] != EXIT
+        wait_ms = (until_ns - request.at_ns) // 1_000_000
+        if order.client_order_id == event.client_order_id:
+            text = f"{order.client_order_id} was sent {wait_ms} ms before the venue's time"
+            case.blame(13, PATIENT, request.at_ns, text)
+        elif is_entry and order.instrument.id.venue == venue:
+            text = f"{order.client_order_id} was sent {wait_ms} ms inside a pause of the venue"
+            case.blame(13, VENUE_PAUSE, request.at_ns, text)
 
 
 def _venue_of(case: Case, client_order_id: str) -> str | None:
