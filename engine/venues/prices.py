@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.model.errors import Retryable
-from engine.model.instrument import InstrumentId
+from engine.model.instrument import InstrumentId, Market
 from engine.ports import Clock
 from engine.venues.channel import INFINITY, UNREADABLE
 from engine.venues.rest import RateLimited, get
@@ -41,6 +41,13 @@ class PriceSource(Protocol):
 
     async def ask(self, instrument: InstrumentId, seconds: float) -> Prices:
         """Ask what an instrument costs now, for at most so long.
+
+        Raises:
+            Retryable: the venue refused, did not answer in time, or answered with something else.
+        """
+
+    async def ask_all(self, market: Market, seconds: float) -> Mapping[str, Prices]:
+        """Ask what all instruments of a market cost now, by symbol, for at most so long.
 
         Raises:
             Retryable: the venue refused, did not answer in time, or answered with something else.

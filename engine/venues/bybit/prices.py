@@ -1,8 +1,11 @@
-"""Bybit's prices by REST: ``GET /v5/market/tickers``, one request an instrument.
+"""Bybit's prices by REST: ``GET /v5/market/tickers``, one request an instrument, or one for
+all of a market.
 
 Source of every field: the v5 documentation, "Get Tickers" and "Error Codes". ``bid1Price`` and
 ``ask1Price`` are ``""`` while a side of the book is empty; ``markPrice`` exists on linear only.
 """
+
+from collections.abc import Mapping
 
 import httpx
 from msgspec import Struct, field
@@ -66,12 +69,20 @@ class BybitPrices:
         self.refuse(instrument, answer.ret_code, answer.ret_msg)
         for row in answer.result.rows:
             if row.symbol == instrument.symbol:
-                bid, ask = touch(row.bid1_price, row.ask1_price)
-                mark = price(row.mark_price) if instrument.market is Market.LINEAR else None
-                return Prices(price(row.last_price), bid, ask, mark)
+                return _prices(row, instrument.market)
         raise Retryable(f"{instrument}: the answer does not name it")
 
-    def refuse(self, instrument: InstrumentId, code: int, message: str) -> None:
+    async def ask_all(self, market: Market, seconds: float) -> Mapping[str, Prices]:
+        """Ask what all instruments of a market cost now, by symbol, for at most so long.
+
+        Raises:
+            Retryable: the venue refused, did not answer in time, or answered with something else.
+        """
+        answer = await self.address.get(PATH, {"category": str(market)}, seconds, Answer)
+        self.refuse(market, answer.ret_code, answer.ret_msg)
+        return {row.symbol: _prices(row, market) for row in answer.result.rows}
+
+    def refuse(self, asked: InstrumentId | Market, code: int, message: str) -> None:
         """Heed the ``retCode`` of an answer; 0 is none.
 
         Raises:
@@ -80,6 +91,12 @@ class BybitPrices:
         """
         if code in TOO_MANY_CODES:
             self.address.silence(TOO_MANY_PAUSE_S)
-            raise RateLimited(f"{instrument}: {code}", TOO_MANY_PAUSE_S)
+            raise RateLimited(f"{asked}: {code}", TOO_MANY_PAUSE_S)
         if code != 0:
-            raise Retryable(f"{instrument}: {code} {message[:200]}")
+            raise Retryable(f"{asked}: {code} {message[:200]}")
+
+
+def _prices(row: TickerRow, market: Market) -> Prices:
+    bid, ask = touch(row.bid1_price, row.ask1_price)
+    mark = price(row.mark_price) if market is Market.LINEAR else None
+    return Prices(price(row.last_price), bid, ask, mark)

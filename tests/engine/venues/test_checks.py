@@ -8,7 +8,14 @@ from structlog.testing import capture_logs
 from engine.model.errors import Retryable
 from engine.model.events import PricesChecked
 from engine.model.instrument import InstrumentId, Market
-from engine.venues.checks import CHECK_SECONDS, MAX_A_MINUTE, MAX_RUNNING, MAX_WAITING, Checks
+from engine.venues.checks import (
+    CHECK_SECONDS,
+    MANY,
+    MAX_A_MINUTE,
+    MAX_RUNNING,
+    MAX_WAITING,
+    Checks,
+)
 from engine.venues.prices import Prices
 from tests.engine.simulator.rig import FakeClock
 from tests.engine.venues.venue_server import until
@@ -28,6 +35,7 @@ class Source:
 
     def __init__(self) -> None:
         self.asked: list[InstrumentId] = []
+        self.asked_all: list[tuple[Market, float]] = []
         self.seconds: list[float] = []
         self.ended: list[InstrumentId] = []
         self.answer: Prices | Exception = PRICES
@@ -45,6 +53,13 @@ class Source:
             raise self.answer
         return self.answer
 
+    async def ask_all(self, market: Market, seconds: float) -> dict[str, Prices]:
+        self.asked_all.append((market, seconds))
+        await self.open.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return {f"C{number}USDT": self.answer for number in range(100)}
+
 
 class Rig:
     def __init__(self) -> None:
@@ -53,6 +68,11 @@ class Rig:
         self.heard: list[PricesChecked] = []
         self.on_heard: Callable[[PricesChecked], None] = self.heard.append
         self.checks = Checks(self.source, self.clock, self.hear)
+
+    def ask_alone(self, number: int) -> None:
+        """Ask about an instrument as if nobody had asked about others."""
+        self.checks._recent[Market.LINEAR].clear()
+        self.checks.ask(named(number))
 
     def hear(self, event: PricesChecked) -> None:
         self.on_heard(event)
@@ -140,11 +160,11 @@ async def test_more_than_the_bound_wait_for_their_turn_and_the_rest_is_refused(r
     rig.source.open.clear()
     async with rig.running():
         for number in range(MAX_RUNNING):
-            rig.checks.ask(named(number))
+            rig.ask_alone(number)
         await until(lambda: len(rig.source.asked) == MAX_RUNNING)
         with capture_logs() as logs:
             for number in range(100, 100 + MAX_WAITING + 1):
-                rig.checks.ask(named(number))
+                rig.ask_alone(number)
         last = str(named(100 + MAX_WAITING))
         assert [(e["event"], e["reason"], e["instrument"]) for e in logs] == [
             ("prices.not_asked", "too_many_waiting", last)
@@ -157,7 +177,7 @@ async def test_more_than_the_bound_wait_for_their_turn_and_the_rest_is_refused(r
 async def test_a_minute_has_its_bound(rig):
     async with rig.running():
         for number in range(MAX_A_MINUTE):
-            rig.checks.ask(named(number))
+            rig.ask_alone(number)
             if number % MAX_WAITING == 0:
                 await rig.heard_of(number + 1)
         await rig.heard_of(MAX_A_MINUTE)
@@ -213,3 +233,62 @@ async def test_the_end_cancels_what_is_under_way(rig):
     rig.source.open.set()
     async with rig.running():
         await rig.heard_of(1)
+
+
+async def test_many_instruments_of_a_market_share_one_request(rig):
+    async with rig.running():
+        for number in range(10):
+            rig.checks.ask(named(number))
+        rig.checks.ask(InstrumentId("bybit", Market.SPOT, "C50USDT"))
+        await rig.heard_of(11)
+    assert len(rig.source.asked) == MANY + 1
+    assert rig.source.asked_all == [(Market.LINEAR, CHECK_SECONDS)]
+    assert {
+        event.instrument for event in rig.heard if event.instrument.market is Market.LINEAR
+    } == {named(number) for number in range(10)}
+    assert all(event.last == 100.5 for event in rig.heard)
+
+
+async def test_a_crowd_is_asked_about_together_as_long_as_it_is_one(rig):
+    async with rig.running():
+        for number in range(10):
+            rig.checks.ask(named(number))
+        await rig.heard_of(10)
+        rig.clock.advance_ms(1000)
+        for number in range(10):
+            rig.checks.ask(named(number))
+            rig.checks.ask(named(number))
+        await rig.heard_of(20)
+        assert (len(rig.source.asked), len(rig.source.asked_all)) == (MANY, 2)
+        rig.clock.advance_ms(1500)
+        rig.checks.ask(ONE)
+        await rig.heard_of(21)
+    assert (len(rig.source.asked), len(rig.source.asked_all)) == (MANY + 1, 2)
+
+
+async def test_what_the_market_does_not_name_is_not_told(rig):
+    async with rig.running():
+        for number in range(1000, 1000 + MANY + 1):
+            rig.checks.ask(named(number))
+        await until(lambda: rig.source.asked_all)
+        await rig.heard_of(MANY)
+    assert named(1000 + MANY) not in [event.instrument for event in rig.heard]
+
+
+@pytest.mark.parametrize(
+    ("answer", "event"),
+    [(Retryable("HTTP 500"), "prices.check_failed"), (RuntimeError("x"), "prices.check_crashed")],
+)
+async def test_a_market_that_cannot_be_had_is_a_log_line(rig, answer, event):
+    async with rig.running():
+        for number in range(MANY):
+            rig.checks.ask(named(number))
+        await rig.heard_of(MANY)
+        rig.source.answer = answer
+        with capture_logs() as logs:
+            rig.checks.ask(named(MANY))
+            await until(lambda: logs)
+        assert [(entry["event"], entry["market"]) for entry in logs] == [(event, "linear")]
+        rig.source.answer = PRICES
+        rig.checks.ask(named(MANY))
+        await rig.heard_of(MANY + 1)

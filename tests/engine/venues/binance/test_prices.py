@@ -5,6 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from engine.model.errors import Retryable
+from engine.model.instrument import Market
 from engine.venues.binance.prices import BinancePrices
 from engine.venues.prices import NO_PRICES, Prices
 from tests.engine.simulator.rig import FakeClock, ids
@@ -100,3 +101,19 @@ async def test_silence_is_kept_by_address(venue):
     venue.clock.advance_ms(9000)
     venue.rest.answer(MARK, MARK_ROW)
     assert await venue.prices.ask(LINEAR, 5.0) == Prices(mark=600.054321)
+
+
+async def test_all_of_a_market_come_in_one_answer_a_kind(venue):
+    other = {"symbol": "ETHUSDT"}
+    venue.rest.answer(LAST, [{"symbol": "BNBUSDT", "price": "600.10"}, other | {"price": "3"}])
+    venue.rest.answer(TOUCH, [TOUCH_ROW])
+    venue.rest.answer(MARK, [MARK_ROW])
+    found = await venue.prices.ask_all(Market.LINEAR, 5.0)
+    assert found == {
+        "BNBUSDT": Prices(600.1, 600.0, 600.2, 600.054321),
+        "ETHUSDT": Prices(3.0),
+    }
+    assert venue.rest.asked[MARK] == [{}]
+    venue.rest.answer(MARK, MARK_ROW)
+    with pytest.raises(Retryable):
+        await venue.prices.ask_all(Market.LINEAR, 5.0)

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from engine.model.errors import Retryable
+from engine.model.instrument import Market
 from engine.venues.bybit.prices import BybitPrices
 from engine.venues.prices import NO_PRICES, Prices
 from engine.venues.rest import RateLimited
@@ -101,3 +102,16 @@ async def test_garbage_is_refused(venue, body):
     venue.rest.answer(PATH, body)
     with pytest.raises(Retryable, match="not what was asked for"):
         await venue.prices.ask(LINEAR, 5.0)
+
+
+async def test_all_of_a_market_come_in_one_answer(venue):
+    venue.rest.answer(PATH, wrapped(LINEAR_ROW, ROW | {"symbol": "ETHUSDT", "lastPrice": "3"}))
+    found = await venue.prices.ask_all(Market.LINEAR, 5.0)
+    assert found == {
+        "BTCUSDT": Prices(65000.1, 65000.0, 65000.2, 64999.95),
+        "ETHUSDT": Prices(3.0, 65000.0, 65000.2),
+    }
+    assert venue.rest.asked[PATH] == [{"category": "linear"}]
+    venue.rest.answer(PATH, {"retCode": 10001, "retMsg": "no", "result": {}})
+    with pytest.raises(Retryable, match="linear: 10001 no"):
+        await venue.prices.ask_all(Market.LINEAR, 5.0)
