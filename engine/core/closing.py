@@ -148,9 +148,9 @@ def close_whole(state: State, position: Position, cause: Cause) -> None:
 
 
 def meets_minimums(state: State, instrument: Instrument, qty: Decimal) -> bool:
-    """Tell whether the venue takes an exit of ``qty``: reduce-only is exempt from minimums."""
+    """Tell whether the venue takes an exit of ``qty``; reduce-only is exempt from the value."""
     if qty <= ZERO or instrument.id.market is Market.LINEAR:
-        return qty > ZERO
+        return qty > ZERO and qty >= instrument.min_qty
     price = state.markets[instrument.id].current(state.config.trigger)
     value_ok = price is None or qty * price >= instrument.min_notional
     return qty >= instrument.min_qty and value_ok
@@ -272,7 +272,8 @@ def after_exit(state: State, position: Position, order: Order, refusal: Refusal)
     """An exit order came to its end: finish the position, or go on until it is flat."""
     if position.status in BEFORE_CLOSE:
         _after_part(state, position, order, refusal)
-    elif finish_if_flat(state, position):
+        return
+    if finish_if_flat(state, position):
         pass
     elif order.filled_qty > ZERO:
         state.retries.pop(position.id, None)
@@ -282,6 +283,7 @@ def after_exit(state: State, position: Position, order: Order, refusal: Refusal)
         ask_why(state, order, refusal)
         if not is_counted(state, order):
             count_refusal(state, position, order.message, refusal)
+    settle_close_signal(state, order.signal_id)  # a part, whose position is closed whole since
 
 
 def _after_part(state: State, position: Position, order: Order, refusal: Refusal) -> None:

@@ -142,6 +142,23 @@ def test_a_refused_part_close_is_a_rejected_signal() -> None:
     assert rig.outcome(other).reason == "refused: the venue gave no reason"
 
 
+@pytest.mark.parametrize("status", [OrderStatus.FILLED, OrderStatus.REJECTED])
+def test_a_part_close_is_settled_when_its_position_is_closed_whole_meanwhile(
+    status: OrderStatus,
+) -> None:
+    rig = Rig()
+    rig.open()
+    part = rig.signal("close", size=qty("0.4"))
+    rig.trade(95.0)
+    first, rest = rig.exits()
+    rig.filled(rest, "95")
+    if status is OrderStatus.FILLED:
+        rig.filled(first, "95")
+    else:
+        rig.update(first, status, message="busy")
+    assert rig.outcome(part).outcome is Outcome.CLOSED
+
+
 def test_a_close_of_what_is_being_closed_already_succeeds() -> None:
     rig = Rig()
     rig.open()

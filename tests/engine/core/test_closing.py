@@ -11,7 +11,7 @@ from engine.model.exits import AtPrice, ExitReason
 from engine.model.order import Order, OrderStatus
 from engine.model.position import Position, PositionStatus
 from tests.engine.core.ladders import opened
-from tests.engine.core.rig import BTC_PERP, BTC_SPOT, Rig, position_id
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig, position_id
 
 D = Decimal
 
@@ -219,3 +219,29 @@ def test_a_close_bears_the_time_of_the_frame_that_caused_it() -> None:
     rig.trade(110.0, received_ns=rig.monotonic_ns + 30_000_000)
     assert rig.exits()[-1].created_at_ns == rig.now + 30_000_000
     assert rig.position(position).exit_reason is ExitReason.TAKE_PROFIT
+
+
+COARSE_PERP = replace(ETH_PERP, qty_step=D("0.1"), min_qty=D("0.5"))
+
+
+def test_a_part_that_leaves_less_than_a_derivative_can_be_closed_by_closes_the_whole() -> None:
+    rig = Rig()
+    position = rig.open(instrument=COARSE_PERP)
+    rig.close(position, "0.6")
+    assert rig.position(position).status is PositionStatus.CLOSING
+    assert [order.qty for order in rig.exits()] == [D(1)]
+
+
+def test_a_rest_that_no_order_can_close_on_a_derivative_is_dust_and_told() -> None:
+    rig = Rig()
+    position = rig.open(instrument=COARSE_PERP)
+    rig.foreign(COARSE_PERP, "sell", "0.7", "100")
+    rig.close(position)
+    closed = rig.position(position)
+    assert (closed.status, closed.dust, closed.exit_qty) == (
+        PositionStatus.CLOSED,
+        D("0.3"),
+        D("0.7"),
+    )
+    assert not rig.exits()
+    assert "position.closed" in rig.notices()
