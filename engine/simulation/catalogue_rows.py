@@ -308,7 +308,9 @@ INVARIANTS = (
     InvariantRow(
         12, "At most one writer", ("stale_commits", "stale_requests", "writes_with_lease")
     ),
-    InvariantRow(13, "Requests are bounded", ("requests_bounded", "retry_after_kept")),
+    InvariantRow(
+        13, "Requests are bounded", ("requests_bounded", "retry_after_kept", "venue_pause_kept")
+    ),
     InvariantRow(14, "Liveness", ("comes_to_rest", "orders_final", "signals_settled")),
     InvariantRow(
         15,

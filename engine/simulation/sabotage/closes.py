@@ -51,12 +51,15 @@ def _reuse_a_generation(original: Function) -> Function:
     return exit_order
 
 
-def _one_order_of_any_size(original: Function) -> Function:
-    def send_exit(state: State, position: Position, qty: Decimal, cause: Any) -> Decimal:
-        boundless = replace(position.instrument, max_market_qty=None)
-        return Decimal(original(state, replace(position, instrument=boundless), qty, cause))
+def _slices_of_the_whole(original: Function) -> Function:
+    def exit_order(position: Position, generation: int, qty: Decimal, at_ns: int) -> Order:
+        largest = position.instrument.max_market_qty
+        is_slice = largest is not None and qty == position.instrument.floor_qty(largest)
+        asked = position.closable if is_slice else qty
+        order: Order = original(position, generation, asked, at_ns)
+        return order
 
-    return send_exit
+    return exit_order
 
 
 def _retry_dust_for_ever(original: Function) -> Function:
@@ -172,11 +175,11 @@ CLOSE_DEFECTS = (
         _reuse_a_generation,
     ),
     Sabotage(
-        "one_order_of_any_size",
-        "a close above the venue's largest order goes in one",
-        (14,),
-        "engine.core.closing:_send_exit",
-        _one_order_of_any_size,
+        "slices_of_the_whole",
+        "each slice of a close above the venue's largest order asks for all of it",
+        (1, 2, 11, 14),
+        "engine.core.closing:exit_order",
+        _slices_of_the_whole,
     ),
     Sabotage(
         "retry_dust_for_ever",

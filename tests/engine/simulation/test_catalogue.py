@@ -22,6 +22,7 @@ from engine.simulation.catalogue import (
     zero_rows,
 )
 from engine.simulation.catalogue_rows import FAULTS, INVARIANTS
+from engine.simulation.seeds import SeedRun
 from tests.requirements import ROOT
 
 DOCUMENT = ROOT / "docs" / "simulation.md"
@@ -102,3 +103,12 @@ def test_a_row_tells_how_it_is_proved() -> None:
         "tested: `tests/a.py::test_b`",
         "owed by venues: the rest",
     ]
+
+
+def test_everything_that_a_lifetime_counts_has_its_row() -> None:
+    checks = {name for row in INVARIANTS for name in row.checks}
+    for outcome in SeedRun()(range(20)):
+        assert outcome.checks.keys() <= checks
+        assert outcome.struck.keys() <= set(FAULT_KINDS)
+        assert outcome.edges.keys() <= set(EDGE_NAMES)
+        assert not outcome.edges.keys() & NEVER.keys()
