@@ -24,7 +24,7 @@ from engine.core.refusals import (
     wait_for_holdings,
 )
 from engine.core.state import GUARD, Cause, State, Wish
-from engine.model.effects import SubmitOrder
+from engine.core.submitting import submit
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
 from engine.model.ids import Purpose, client_order_id
@@ -238,7 +238,7 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
         look_up(state, order)
     else:
         ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
-        state.command(SubmitOrder(order, after_commit=False))
+        submit(state, order)
     state.log(
         "position.close_submitted",
         cause.actor,

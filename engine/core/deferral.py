@@ -59,6 +59,9 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
     told_ns = min(state.elapsed_at_utc(event.at_ns), state.elapsed_ns + SHORTEST_PAUSE_NS)
     due_ns = max(state.elapsed_ns, told_ns) + pause_ns
     state.path.postponed[key] = Postponed(times, due_ns)
+    if event.retry_after_ns > 0:
+        venue = order.instrument.id.venue
+        state.path.paused[venue] = max(due_ns, state.path.paused.get(venue, 0))
     state.log(
         "order.deferred",
         client_order_id=key,

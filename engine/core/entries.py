@@ -16,8 +16,8 @@ from engine.core.admission import (
 from engine.core.close_signals import close_by_signal, closes_only, drop_superseded
 from engine.core.outcomes import settle
 from engine.core.state import State, Waiting
+from engine.core.submitting import submit
 from engine.core.waiting import leave_waiting, wait_for_price, waiting_on
-from engine.model.effects import SubmitOrder
 from engine.model.events import SignalReceived
 from engine.model.ids import Purpose, client_order_id
 from engine.model.instrument import InstrumentId
@@ -154,7 +154,7 @@ def _send_entry(
     state.put_signal(SignalRecord(signal, position_id=position.id))
     state.put_order(order)
     state.reserved[order.client_order_id] = admitted.funds
-    state.command(SubmitOrder(order, after_commit=True))
+    submit(state, order)
 
 
 def _order_side(signal: Signal) -> OrderSide:

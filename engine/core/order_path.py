@@ -69,6 +69,7 @@ class OrderPath:
 
     Attributes:
         unexplained: what the venue held when the request left, where that was not explained.
+        paused: by venue; until when it takes no requests of ours.
         reads: by venue; when its account was last asked for because of an order.
     """
 
@@ -76,6 +77,7 @@ class OrderPath:
     doubts: dict[str, Doubt] = field(default_factory=dict)
     postponed: dict[str, Postponed] = field(default_factory=dict)
     unexplained: dict[str, Decimal] = field(default_factory=dict)
+    paused: dict[str, int] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
 
     def waits(self, client_order_id: str) -> bool:

@@ -7,7 +7,7 @@ from engine.core.closing import remaining, spare
 from engine.core.entries import entry_refusal
 from engine.core.orders import move_order
 from engine.core.state import State
-from engine.model.effects import SubmitOrder
+from engine.core.submitting import submit
 from engine.model.ids import Purpose
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
@@ -32,7 +32,7 @@ def resend_or_drop(state: State, order: Order) -> None:
         return
     state.asking.pop(key, None)  # until it is committed and sent
     state.sent_ns.pop(key, None)
-    state.command(SubmitOrder(order, after_commit=True))
+    submit(state, order)
 
 
 def _resend_exit(state: State, order: Order) -> None:
@@ -44,4 +44,4 @@ def _resend_exit(state: State, order: Order) -> None:
         return
     ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
     note_submitted(state, order)
-    state.command(SubmitOrder(order, after_commit=False))
+    submit(state, order)

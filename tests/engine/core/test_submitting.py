@@ -1,0 +1,59 @@
+"""Orders leave at once, but for a venue that has said to wait."""
+
+import pytest
+
+from engine.model.effects import SubmitOrder
+from tests.engine.core.rig import BTC_PERP, ETH_PERP, Rig
+
+
+def deferred_close() -> Rig:
+    rig = Rig()
+    rig.open()
+    rig.trade(95.0)
+    close = rig.exits()[0]
+    rig.sent(close)
+    rig.deferred(close, 7)
+    return rig
+
+
+def test_nothing_of_a_venue_is_sent_before_the_time_it_named() -> None:
+    rig = deferred_close()
+    rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    for _ in range(6):
+        assert rig.submitted(rig.wait(1)) == []
+    sent = [e for e in rig.wait(1) if isinstance(e, SubmitOrder)]
+    assert [(e.order.instrument.id, e.after_commit) for e in sent] == [
+        (BTC_PERP.id, False),
+        (ETH_PERP.id, True),
+    ]
+
+
+def test_an_entry_that_had_to_wait_too_long_is_rejected_with_the_reason() -> None:
+    rig = Rig(signal_max_age_ns=3 * 10**9)
+    rig.open()
+    rig.trade(95.0)
+    rig.deferred(rig.exits()[0], 7)
+    entry = rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    rig.wait(8)
+    assert str(rig.outcome(entry).reason).startswith("too_old")
+
+
+def test_a_pause_without_a_time_holds_back_that_request_alone() -> None:
+    rig = Rig()
+    rig.open()
+    rig.open(instrument=ETH_PERP)
+    rig.trade(95.0)
+    rig.deferred(rig.exits()[0])
+    rig.trade(95.0, ETH_PERP)
+    assert [order.instrument.id for order in rig.exits()] == [BTC_PERP.id, ETH_PERP.id]
+
+
+@pytest.mark.parametrize("seconds", [1, 7])
+def test_what_waits_with_its_venue_is_not_looked_up(seconds: int) -> None:
+    rig = deferred_close()
+    rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    rig.wait(seconds - 0.5)
+    assert rig.asked() == []
