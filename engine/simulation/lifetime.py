@@ -14,7 +14,7 @@ from engine.simulation.plan import Plan
 from engine.simulation.virtual import Deadlock, VirtualLoop, run_virtually
 from engine.simulation.world import Storyteller, World
 
-_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_encode = msgspec.msgpack.Encoder(decimal_format="string", order="deterministic").encode
 
 
 def live(

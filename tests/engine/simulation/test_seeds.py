@@ -1,6 +1,9 @@
 """Seeds drawn, lived and judged by one call; most of it needs one lifetime."""
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,32 @@ from engine.simulation.seeds import SeedRun
 from engine.simulation.trace import Trace
 from tests.requirements import ROOT
 
+CRASHING = [1, 3, 4]
+"""Seeds in which processes are killed, so that ledgers are read again."""
+
 
 def test_seeds_are_run_in_their_order_and_replay() -> None:
     outcomes = SeedRun()([3, 1])
     assert [outcome.seed for outcome in outcomes] == [3, 1]
     assert SeedRun()([1])[0] == outcomes[1]
     assert outcomes[0].trace_hash != outcomes[1].trace_hash
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_another_process_with_other_hashes_lives_the_same_lifetime(hash_seed: str) -> None:
+    program = (
+        "from engine.simulation.seeds import SeedRun\n"
+        f"for outcome in SeedRun()({CRASHING}): print(outcome.trace_hash, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.split() == [outcome.trace_hash for outcome in SeedRun()(CRASHING)]
 
 
 def test_a_run_travels_to_another_process() -> None:
