@@ -26,6 +26,8 @@ from engine.simulation.oracle.stretches import Stretch
 CAUSE, CONFIRMED = "close_has_cause", "stop_confirmed"
 GUARD = "guard"
 BELIEVED_AFTER_NS = 2_000_000_000
+CLOCK_NS = 500_000_000
+"""How often a process looks at the time."""
 NS_PER_MS = 1_000_000
 STOPS = frozenset((ExitReason.STOP_LOSS, ExitReason.BREAK_EVEN, ExitReason.TRAILING))
 BY_PRICE = STOPS | {ExitReason.TAKE_PROFIT, ExitReason.LADDER}
@@ -97,7 +99,7 @@ def _lacks_price(case: Case, guarded: Guarded, request: Request) -> str | None:
             return None
         track = guarded.told_prices(stretch)
         for place in _places(track, price, request.at_ns):
-            if stretch.end < track.index[place]:
+            if not _is_within(case, stretch, track, place):
                 continue
             if track.index[place] in track.untrue and not _is_plausible(track, place):
                 doubtful = f"{price} was a bad print that others contradicted"
@@ -110,6 +112,22 @@ def _lacks_price(case: Case, guarded: Guarded, request: Request) -> str | None:
 
 def _places(track: Track, price: float, until_ns: int) -> list[int]:
     return [k for k, p in enumerate(track.price) if p == price and track.at_ns[k] <= until_ns]
+
+
+def _is_within(case: Case, stretch: Stretch, track: Track, place: int) -> bool:
+    """Whether the limits of a stretch could meet a price.
+
+    One that was held is compared when it is believed, and all that came while the process stood
+    still afterwards: both may meet limits that are younger than they are.
+    """
+    if track.index[place] >= stretch.begin:
+        return track.index[place] <= stretch.end
+    if any(struck.fault.kind == "stall" for struck in case.history.struck):
+        return True
+    late_ns = case.history.told[stretch.begin].at_ns - track.at_ns[place]
+    before = track.price[place - 1] if place else track.price[place]
+    is_jump = abs(track.price[place] - before) > before * JUMP
+    return is_jump and late_ns <= BELIEVED_AFTER_NS + CLOCK_NS
 
 
 def _is_plausible(track: Track, place: int) -> bool:

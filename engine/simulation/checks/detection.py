@@ -250,6 +250,9 @@ def _judge_rung(case: Case, guarded: Guarded, stretch: Stretch, at_ns: int) -> N
     if _is_excused(case, guarded, stretch, at_ns, None):
         return
     case.judged(RUNGS)
+    rungs = (r for r in guarded.exits if r.order.reason is ExitReason.LADDER)
+    if any(r.life == stretch.life and r.at_ns <= at_ns for r in rungs):
+        return  # a price that was no tick had reached it before
     if not _is_closed(case, guarded, stretch.life, at_ns):
         text = f"the first rung of {guarded.position.id} was reached and nothing was closed"
         case.blame(4, RUNGS, at_ns, text)

@@ -1,0 +1,174 @@
+import pytest
+from msgspec.structs import replace
+
+from engine.model.events import CloseRequested
+from engine.model.exits import AtPrice, ExitReason, Percent
+from engine.model.rules.confirmation import Confirmation
+from engine.model.rules.time_stop import TimeStop
+from engine.model.rules.trailing import Trailing
+from engine.simulation.plan import EPOCH_NS
+from tests.engine.simulation.checks.cases import (
+    CROSSED_AT,
+    EXITS,
+    MS,
+    PLAN,
+    POSITION,
+    D,
+    begun,
+    closed,
+    leave,
+    position,
+)
+
+
+def test_a_stop_that_was_reached_and_closed_nothing_is_found():
+    lifetime = begun()
+    lifetime.tick(CROSSED_AT, 94.0)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == {"crossing_closes"}
+
+
+@pytest.mark.parametrize(("close_at", "found"), [(1900, set()), (2001, {"crossing_closes"})])
+def test_a_close_has_a_second(close_at: int, found: set[str]):
+    assert closed(close_at=close_at).names() == found
+
+
+def test_a_process_that_ended_in_time_need_not_have_closed():
+    lifetime = begun()
+    lifetime.tick(CROSSED_AT, 94.0)
+    lifetime.positions.append(position(lifetime))
+    lifetime.history.lives[0].ended_ns = 1500 * MS
+    assert lifetime.names() == set()
+
+
+def test_a_price_that_the_market_never_made_asks_for_nothing():
+    lifetime = begun()
+    lifetime.tick(CROSSED_AT, 94.0, is_true=False)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == set()
+
+
+def test_a_close_by_a_bad_print_that_others_contradicted_is_found():
+    lifetime = begun()
+    lifetime.tick(CROSSED_AT, 40.0, is_true=False)
+    lifetime.tick(1100, 100.0)
+    leave(lifetime, 1150, trigger_price=D(40))
+    assert lifetime.names() == {"close_has_cause"}
+
+
+def test_a_bad_print_that_nothing_contradicts_is_a_cause():
+    lifetime = begun()
+    lifetime.tick(CROSSED_AT, 40.0, is_true=False)
+    leave(lifetime, 3100, trigger_price=D(40))
+    assert "close_has_cause" not in lifetime.names()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trigger_price": D("95.1")},
+        {"trigger_price": D(93)},
+        {"reason": ExitReason.TAKE_PROFIT},
+        {"reason": ExitReason.TRAILING},
+        {"reason": ExitReason.BREAK_EVEN},
+        {"reason": ExitReason.TIME, "trigger_price": None},
+        {"reason": ExitReason.MANUAL, "trigger_price": None},
+        {"reason": ExitReason.SIGNAL, "trigger_price": None},
+        {"reason": ExitReason.BACKSTOP, "trigger_price": None},
+    ],
+)
+def test_a_close_without_its_cause_is_found(changes: dict[str, object]):
+    assert "close_has_cause" in closed(**changes).names()
+
+
+def test_a_close_that_the_owner_asked_for_has_its_cause():
+    lifetime = begun()
+    lifetime.tell(900, CloseRequested(POSITION, "owner", EPOCH_NS))
+    leave(lifetime, 901, reason=ExitReason.MANUAL, trigger_price=None, actor="owner")
+    assert lifetime.names() == set()
+
+
+def test_a_price_before_the_limit_was_there_is_no_cause():
+    lifetime = begun()
+    lifetime.history.told.insert(1, lifetime.history.told[-1])
+    first = lifetime.history.told[1]
+    event = replace(first.event, price=94.0)
+    lifetime.history.told[1] = first._replace(at_ns=5 * MS, event=event)
+    lifetime.tick(900, 100.0)
+    leave(lifetime, 1000)
+    # it was told before anything was filled
+    assert lifetime.names() == {"close_has_cause"}
+
+
+# Rules
+
+
+def plan_with(**changes: object):
+    return replace(PLAN, exits=replace(EXITS, **changes))
+
+
+def test_a_trailing_stop_follows_the_best_price():
+    plan = plan_with(trailing=Trailing(Percent(D(2))))
+    lifetime = begun(plan)
+    lifetime.tick(500, 110.0)
+    lifetime.tick(1000, 107.8)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == {"crossing_closes"}
+    lifetime = begun(plan)
+    lifetime.tick(500, 110.0)
+    lifetime.tick(1000, 107.9)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == set()
+
+
+def test_a_trailing_close_above_its_stop_is_found():
+    plan = plan_with(trailing=Trailing(Percent(D(2))))
+    for price, found in (("107.8", set()), ("107.9", {"close_has_cause"})):
+        lifetime = begun(plan)
+        lifetime.tick(500, 110.0)
+        lifetime.tick(1000, float(price))
+        leave(lifetime, 1001, reason=ExitReason.TRAILING, trigger_price=D(price))
+        assert lifetime.names() == found
+
+
+def test_a_target_closes_at_its_first_touch():
+    plan = plan_with(take_profit=AtPrice(D(105)))
+    for price, found in ((105.0, {"crossing_closes"}), (104.9, set())):
+        lifetime = begun(plan)
+        lifetime.tick(1000, price)
+        lifetime.positions.append(position(lifetime))
+        assert lifetime.names() == found
+
+
+def test_a_stop_that_is_to_be_confirmed_waits_for_it():
+    plan = plan_with(confirmation=Confirmation(ms=1000))
+    assert closed(plan).names() == {"close_has_cause"}
+    lifetime = begun(plan)
+    lifetime.tick(1000, 94.0)
+    lifetime.tick(1500, 94.0)
+    leave(lifetime, 2100)
+    assert lifetime.names() == set()
+
+
+def test_a_deadline_that_closed_nothing_is_found():
+    plan = plan_with(time=TimeStop(max_hold_ns=1000 * MS))
+    lifetime = begun(plan)
+    lifetime.tick(3000, 100.0)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == {"deadline_closes"}
+
+
+def test_a_close_at_its_deadline_has_its_cause():
+    plan = plan_with(time=TimeStop(max_hold_ns=1000 * MS))
+    over_ns = EPOCH_NS + 1150 * MS
+    lifetime = begun(plan)
+    leave(lifetime, 1150, reason=ExitReason.TIME, trigger_price=None, created_at_ns=over_ns)
+    assert lifetime.names() == set()
+
+
+def test_a_signal_that_is_not_durable_in_time_is_found():
+    lifetime = begun()
+    lifetime.positions.append(position(lifetime))
+    commit = lifetime.history.commits[0]
+    lifetime.history.commits[0] = commit._replace(at_ns=1100 * MS)
+    assert {"entry_durable", "answered_is_durable", "intent_first"} == lifetime.names()
