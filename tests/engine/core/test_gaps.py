@@ -1,9 +1,11 @@
 from decimal import Decimal
 
+import pytest
+
 from engine.core.gaps import ANSWER_NS
 from engine.model.effects import CheckPrices
 from engine.model.events import ClockAdvanced, FeedLost, FeedResumed
-from engine.model.exits import AtPrice
+from engine.model.exits import AtPrice, Percent
 from engine.model.ticks import PriceSource
 from tests.engine.core.gap_rig import MS, STOP, TRAIL, GapRig, crossed, held, restarted
 from tests.engine.core.rig import BTC_SPOT, ETH_PERP, SECOND
@@ -206,6 +208,28 @@ def test_what_is_in_doubt_with_no_price_to_ask_is_not_believed():
     rig = restarted(old, position)
     rig.resume()
     rig.missed(rig.at(100), rig.at(60))
+    assert rig.told() == []
+
+
+@pytest.mark.parametrize(
+    ("exits", "seen"),
+    [
+        ({**STOP, "break_even": Percent(D(5))}, 99),
+        ({**TRAIL, "trailing_activation": AtPrice(D(106))}, 95),
+    ],
+)
+def test_what_was_seen_before_a_stop_moved_or_began_is_not_held_against_it(
+    exits: dict[str, object], seen: float
+):
+    rig, _ = held(strict=True, **exits)
+    before = rig.at(seen)
+    rig.trade(seen)
+    rig.wait(1)
+    rig.trade(106)
+    rig.wait(1)
+    rig.lose()
+    rig.resume()
+    rig.missed(before)
     assert rig.told() == []
 
 
