@@ -2,11 +2,13 @@
 
 import shutil
 import tempfile
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, select
+from msgspec import Struct
+from sqlalchemy import Connection, Select, select
 
 from engine.model.effects import AppendEvent, SendNotice
 from engine.ports import Clock, Lease, Ledger, SignalStore
@@ -71,26 +73,29 @@ def _rows(connection: Connection, statement: Select[Any]) -> Any:
     return connection.execute(statement).mappings()
 
 
-def make_sql_books() -> Books:
-    """Return new books on a file; a ``BooksFactory`` that other processes can import."""
-    folder = Path(tempfile.mkdtemp(prefix="tickguard-simulate-"))
-    shutil.copyfile(_template(), folder / FILE)
-    return SqlBooks(folder)
+class SqlBooksFactory(Struct, frozen=True):
+    """Makes books on files in a folder; travels to other processes."""
+
+    folder: Path
+
+    def __call__(self) -> Books:
+        """Return new books."""
+        own = Path(tempfile.mkdtemp(dir=self.folder))
+        shutil.copyfile(self.folder / FILE, own / FILE)
+        return SqlBooks(own)
 
 
-@cache
-def _template() -> Path:
-    """An empty, migrated database: migrations take longer than many lifetimes."""
-    folder = tempfile.TemporaryDirectory(prefix="tickguard-simulate-")
-    _kept.append(folder)
-    path = Path(folder.name) / FILE
-    engine: Engine = open_database(f"sqlite:///{path}")
-    upgrade(engine)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    engine.dispose()
-    return path
+@contextmanager
+def sql_books() -> Iterator[SqlBooksFactory]:
+    """Give a factory whose folder goes in the end, whatever became of the processes it went to.
 
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
-"""Folders that go when the process ends."""
+    Its books begin as copies of one migrated database: migrations take longer than many lifetimes.
+    """
+    with tempfile.TemporaryDirectory(prefix="tickguard-simulate-") as name:
+        folder = Path(name)
+        engine = open_database(f"sqlite:///{folder / FILE}")
+        upgrade(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        engine.dispose()
+        yield SqlBooksFactory(folder)

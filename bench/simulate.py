@@ -14,7 +14,7 @@ from functools import partial
 from msgspec import Struct
 
 from api.commands.simulate import run_quietly
-from api.simulated_books import make_sql_books
+from api.simulated_books import sql_books
 from bench.shared.report import BenchFailed, Report, finish, spread
 from bench.shared.rounds import Side, interleaved
 from engine.simulation.pool import CHUNK, run_seeds
@@ -54,15 +54,16 @@ def live(seeds: int, jobs: int) -> Lived:
     Raises:
         BenchFailed: a seed broke an invariant, so that what it took says nothing.
     """
-    run = partial(run_quietly, SeedRun(books=make_sql_books))
     warm, events, begun_s = CHUNK * jobs, 0, 0.0
-    for number, outcome in enumerate(run_seeds(run, 0, warm + seeds, jobs), 1):
-        if outcome.violations:
-            raise BenchFailed(f"seed {outcome.seed} broke {outcome.violations[0].invariant}")
-        if number > warm:
-            events += outcome.events
-        elif number == warm:
-            begun_s = time.monotonic()
+    with sql_books() as books:
+        run = partial(run_quietly, SeedRun(books=books))
+        for number, outcome in enumerate(run_seeds(run, 0, warm + seeds, jobs), 1):
+            if outcome.violations:
+                raise BenchFailed(f"seed {outcome.seed} broke {outcome.violations[0].invariant}")
+            if number > warm:
+                events += outcome.events
+            elif number == warm:
+                begun_s = time.monotonic()
     return Lived(seeds, events, time.monotonic() - begun_s)
 
 

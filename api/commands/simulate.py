@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from api.commands.common import Json, fail, print_json
 from api.commands.demo import recordings
-from api.simulated_books import make_sql_books
+from api.simulated_books import sql_books
 from engine import logs
 from engine.simulation.catalogue import as_markdown, with_tables
 from engine.simulation.catalogue_rows import FAULTS, INVARIANTS
@@ -82,16 +82,17 @@ def simulate(
         raise typer.BadParameter(f"{sabotage!r} is no sabotage; near it: {near}")
     if (trace or shrink) and seeds != 1:
         raise typer.BadParameter("--trace and --shrink are of one seed: add --seeds 1")
-    run = SeedRun(sabotage, make_sql_books, recordings(Path()))
     asked = _Asked(first, seeds, jobs or os.cpu_count() or 1, json)
-    if trace:
-        _tell_story(run, asked)
-    elif shrink:
-        _shrink(run, asked)
-    elif sabotage is not None:
-        _catch(run, asked)
-    else:
-        _prove(run, asked)
+    with sql_books() as books:
+        run = SeedRun(sabotage, books, recordings(Path()))
+        if trace:
+            _tell_story(run, asked)
+        elif shrink:
+            _shrink(run, asked)
+        elif sabotage is not None:
+            _catch(run, asked)
+        else:
+            _prove(run, asked)
 
 
 def run_quietly(run: SeedRun, seeds: Sequence[int]) -> list[Outcome]:
