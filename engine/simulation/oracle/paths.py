@@ -15,6 +15,7 @@ from engine.simulation.oracle.asked import Asked
 from engine.simulation.oracle.prices import Track
 
 NS_PER_MS = 1_000_000
+CLOCK_NS = 500_000_000
 
 
 @dataclass(slots=True)
@@ -162,11 +163,15 @@ class Path:
         return at_ns, reason
 
     def _confirm(self, wait: Wait, price: float, at_ns: int) -> int | None:
-        """Count a price for a stop in doubt; returns when the stop was confirmed, else None."""
+        """Count a price for a stop in doubt; returns when the stop was confirmed, else None.
+
+        A process looks at the time every ``CLOCK_NS``; a price that comes back before it looked
+        lifts the stop though its time was over.
+        """
         asked = self.asked
         over_ns = wait.since_ns + asked.confirm_ms * NS_PER_MS
-        if wait.count >= asked.confirm_ticks and at_ns >= over_ns:
-            return over_ns
+        if wait.count >= asked.confirm_ticks and at_ns >= over_ns + CLOCK_NS:
+            return over_ns + CLOCK_NS
         if price > wait.level:
             self.wait = None
             return None
