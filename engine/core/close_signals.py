@@ -20,12 +20,13 @@ def closes_only(signal: Signal) -> bool:
     return signal.action is Action.CLOSE or (signal.action is Action.SELL and spot)
 
 
-def close_by_signal(state: State, signal: Signal) -> None:
+def close_by_signal(state: State, signal: Signal, *, again: bool = False) -> None:
     """Close what a signal means: the instrument's positions, only its strategy's if it names one.
 
     A size on it is a part: ``qty`` in base from the oldest on, ``percent`` of each position's
     remaining quantity; other sizes say nothing of a close. Entries that wait for a price are
-    dropped. Whatever came after the signal was sent is left alone.
+    dropped. Whatever came after the signal was sent is left alone. ``again``: an earlier process
+    had it too.
     """
     instrument, sent_ns = signal.instrument.id, signal.sent_at_ns
     before_ns = state.last_close_ns.get(instrument, 0)
@@ -37,13 +38,13 @@ def close_by_signal(state: State, signal: Signal) -> None:
         _nothing_to_close(state, signal, too_late=bool(meant))
         return
     state.put_signal(SignalRecord(signal, position_id=targets[0].id))
-    if _close_targets(state, signal, targets):
+    if _close_targets(state, signal, targets, again=again):
         settle_close_signal(state, signal.id)
     else:
         settle(state, signal, Outcome.IGNORED, "part_too_small: the venue takes no order so small")
 
 
-def _close_targets(state: State, signal: Signal, targets: list[Position]) -> bool:
+def _close_targets(state: State, signal: Signal, targets: list[Position], *, again: bool) -> bool:
     """Close the targets as far as the signal's size goes; tells whether any close is under way."""
     cause = Cause(ExitReason.SIGNAL, signal.source, signal.id)
     size = signal.size
@@ -55,7 +56,7 @@ def _close_targets(state: State, signal: Signal, targets: list[Position]) -> boo
             if rest <= ZERO:
                 break
             rest -= part
-        under_way |= close(state, position, Wish(cause, part))
+        under_way |= close(state, position, Wish(cause, part, again))
     return under_way
 
 

@@ -7,12 +7,12 @@ closes wait: an exit that is not in the ledger may be under way.
 """
 
 from decimal import Decimal
-from typing import Any
 
 from msgspec.structs import replace
 
 from engine.core.arming import disarm
 from engine.core.asking import FIRST_ASK_NS, LONGEST_ASK_NS, ask_in, look_up, note_submitted
+from engine.core.finishing import finish_if_flat, finish_if_nothing_left, meets_minimums
 from engine.core.outcomes import reject_close_signal, settle_close_signal
 from engine.core.refusals import (
     ask_why,
@@ -28,10 +28,10 @@ from engine.core.submitting import submit
 from engine.model.events import CloseRequested
 from engine.model.exits import ExitReason
 from engine.model.ids import Purpose, client_order_id
-from engine.model.instrument import Instrument, Market
+from engine.model.instrument import Market
 from engine.model.money import ONE, ZERO, plain
 from engine.model.order import Order, Refusal
-from engine.model.position import GuardStatus, Position, PositionStatus
+from engine.model.position import Position, PositionStatus
 
 MAX_EXITS_IN_FLIGHT = 4
 """Recovery looks this many generations ahead (DESIGN.md 2.1)."""
@@ -63,11 +63,15 @@ def on_close_requested(state: State, event: CloseRequested) -> None:
 def close(state: State, position: Position, wish: Wish) -> bool:
     """Close a position or a part of it, or have it done when its orders are accounted for.
 
+    That all of it is to be closed is saved at once, so that another crash does not forget it.
+
     Returns:
         Whether a close is under way; not when the part is too small to be sold.
     """
     if position.id in state.resolving:
         state.deferred.setdefault(position.id, []).append(wish)
+        if wish.part is None and position.status in BEFORE_CLOSE:
+            _begin_closing(state, position, wish.cause)
     elif position.status not in BEFORE_CLOSE:
         pass
     elif wish.part is None or _leaves_nothing(state, position, wish.part, wish.cause.reason):
@@ -130,8 +134,14 @@ def _close_part(state: State, position: Position, part: Decimal, cause: Cause) -
 def close_whole(state: State, position: Position, cause: Cause) -> None:
     """Take the position out of the book and close all of it, once."""
     state.part_rests.pop(position.id, None)
+    position = _begin_closing(state, position, cause)
+    if not finish_if_flat(state, position):
+        _send_rest(state, position, cause)
+
+
+def _begin_closing(state: State, position: Position, cause: Cause) -> Position:
     disarm(state, position)
-    position = state.put_position(
+    return state.put_position(
         replace(
             position,
             status=PositionStatus.CLOSING,
@@ -140,32 +150,9 @@ def close_whole(state: State, position: Position, cause: Cause) -> None:
             reaction_ms=None,  # a rung before had its own
         )
     )
-    if not finish_if_flat(state, position):
-        _send_rest(state, position, cause)
 
 
 # Sent
-
-
-def meets_minimums(state: State, instrument: Instrument, qty: Decimal) -> bool:
-    """Tell whether the venue takes an exit of ``qty``; reduce-only is exempt from the value."""
-    if qty <= ZERO or instrument.id.market is Market.LINEAR:
-        return qty > ZERO and qty >= instrument.min_qty
-    price = state.markets[instrument.id].current(state.config.trigger)
-    value_ok = price is None or qty * price >= instrument.min_notional
-    return qty >= instrument.min_qty and value_ok
-
-
-def _is_dust(state: State, position: Position) -> bool:
-    """Tell whether what is held cannot be sold: below the minimums once something was sold.
-
-    A position of which nothing was sold yet is tried whatever its value: the price may have gone
-    through its stop, and it is no rest.
-    """
-    instrument, qty = position.instrument, position.closable
-    if position.exit_qty > ZERO or qty < instrument.min_qty:
-        return not meets_minimums(state, instrument, qty)
-    return qty <= ZERO
 
 
 def _send_rest(state: State, position: Position, cause: Cause) -> None:
@@ -302,11 +289,12 @@ def _after_part(state: State, position: Position, order: Order, refusal: Refusal
         settle_close_signal(state, order.signal_id)
 
 
-def continue_closing(state: State, position: Position) -> None:
+def continue_closing(state: State, position: Position, cause: Cause | None = None) -> None:
     """Send the next exit of a position that is being closed, or finish it when nothing is left."""
     if not finish_if_flat(state, position):
         reason = position.exit_reason or ExitReason.MANUAL
-        _send_rest(state, position, Cause(reason, signal_id=position.closing_signal_id))
+        known = Cause(reason, signal_id=position.closing_signal_id)
+        _send_rest(state, position, cause or known)
 
 
 def _log_refused(state: State, order: Order) -> None:
@@ -328,70 +316,3 @@ def retry_exits(state: State) -> None:
         if state.retries.get(position_id) is retry:  # else it is finished, or counted again
             due_ns = state.elapsed_ns + retry_pause_ns(retry.refusals)
             state.retries[position_id] = replace(retry, due_ns=due_ns, answered=True)
-
-
-# Finished
-
-
-def finish_if_flat(state: State, position: Position) -> bool:
-    """Finish a position being closed when nothing sellable is left and nothing is in flight."""
-    if state.orders_of(position.id) or not _is_dust(state, position):
-        return False
-    finish(state, position, position.exit_reason)
-    return True
-
-
-def finish_if_nothing_left(state: State, position: Position, reason: ExitReason | None) -> bool:
-    """Finish a position that nobody closes as a whole, when not one step of it is left."""
-    if position.closable > ZERO:
-        return False
-    if state.orders_of(position.id):
-        state.put_position(replace(position, exit_reason=reason))  # unless more is bought
-        return False
-    finish(state, position, reason)
-    return True
-
-
-def finish(state: State, position: Position, reason: ExitReason | None) -> None:
-    """Book the unsellable rest as dust, close the position and tell the owner."""
-    nothing_filled = position.qty == ZERO
-    status = PositionStatus.REJECTED if nothing_filled else PositionStatus.CLOSED
-    disarm(state, position)
-    state.retries.pop(position.id, None)
-    state.rung_retries.pop(position.id, None)
-    state.part_rests.pop(position.id, None)
-    resolving = state.resolving.pop(position.id, None)
-    for key in resolving.asked if resolving else ():
-        state.looking.discard(key)
-        state.path.forget(key)
-    wishes = state.deferred.pop(position.id, [])
-    view = state.markets[position.instrument.id]
-    closed = state.put_position(
-        replace(
-            position,
-            status=status,
-            dust=position.dust + position.qty_open,
-            exit_time_ns=position.exit_time_ns or state.at_ns,
-            exit_reason=reason,
-            current_price=view.current(position.trigger),
-            guard=GuardStatus.ARMED,
-        )
-    )
-    _tell_closed(state, closed)
-    for signal_id in (closed.closing_signal_id, *(wish.cause.signal_id for wish in wishes)):
-        settle_close_signal(state, signal_id)
-    state.unwatch_unused(closed.instrument.id)
-
-
-def _tell_closed(state: State, position: Position) -> None:
-    data: dict[str, Any] = {
-        "position_id": position.id,
-        "instrument": str(position.instrument.id),
-        "reason": None if position.exit_reason is None else str(position.exit_reason),
-        "net_pnl": plain(position.net_pnl),
-        "dust": plain(position.dust),
-        "reaction_ms": position.reaction_ms,
-    }
-    state.log(f"position.{position.status}", **data)
-    if position.status is PositionStatus.CLOSED:
-        state.notify("position.closed", **data)

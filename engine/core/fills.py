@@ -11,7 +11,8 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.core.accounting import apply_exit, base_fee, split_fill
-from engine.core.closing import BEING_CLOSED, finish_if_flat, finish_if_nothing_left
+from engine.core.closing import BEING_CLOSED
+from engine.core.finishing import finish_if_flat, finish_if_nothing_left
 from engine.core.orders import book_fill
 from engine.core.state import State
 from engine.model.effects import SaveFill

@@ -16,7 +16,8 @@ from engine.core.arming import arm, move_stop, with_thresholds
 from engine.core.closing import BEFORE_CLOSE, close
 from engine.core.market_view import Gap, MarketView
 from engine.core.replay import Crossing, Replay, Replayed, points
-from engine.core.state import Cause, State, Trigger, Wish
+from engine.core.resolving import Trigger
+from engine.core.state import Cause, State, Wish
 from engine.model.effects import CheckPrices, FetchMissed
 from engine.model.events import FeedLost, FeedResumed, PricesMissed
 from engine.model.exits import Side

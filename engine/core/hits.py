@@ -6,7 +6,8 @@ from engine.core.arming import arm, move_stop
 from engine.core.book.codes import Hit, Watched
 from engine.core.closing import BEFORE_CLOSE, close
 from engine.core.ladder import reach_rungs
-from engine.core.state import Cause, State, Trigger, Wish
+from engine.core.resolving import Trigger
+from engine.core.state import Cause, State, Wish
 from engine.model.exits import ExitReason
 from engine.model.money import exact, plain
 from engine.model.position import Position

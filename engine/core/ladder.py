@@ -14,11 +14,12 @@ from engine.core.closing import (
     BEFORE_CLOSE,
     close,
     in_flight,
-    meets_minimums,
     remaining,
 )
+from engine.core.finishing import meets_minimums
 from engine.core.refusals import next_retry, retry_pause_ns
-from engine.core.state import Cause, State, Trigger, Wish
+from engine.core.resolving import Trigger
+from engine.core.state import Cause, State, Wish
 from engine.model.exit_lines import average_entry
 from engine.model.exits import ExitReason
 from engine.model.money import ZERO, plain

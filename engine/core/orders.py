@@ -20,9 +20,8 @@ from engine.core.closing import (
     BEING_CLOSED,
     after_exit,
     continue_closing,
-    finish,
-    finish_if_nothing_left,
 )
+from engine.core.finishing import finish, finish_if_nothing_left
 from engine.core.ladder import after_part
 from engine.core.outcomes import pending, settle
 from engine.core.refusals import resume_closing

@@ -8,6 +8,7 @@ that is not in the ledger may have closed fills that are not there either. What 
 again only when all is answered.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -35,7 +36,8 @@ from engine.core.ladder import (
 from engine.core.orders import guard_of
 from engine.core.outcomes import settle_close_signal
 from engine.core.resend import resend_or_drop
-from engine.core.state import Cause, Resolving, State
+from engine.core.resolving import Resolving
+from engine.core.state import Cause, State, Wish
 from engine.model.events import OrderLookedUp, Started
 from engine.model.exit_lines import LineState, exit_lines
 from engine.model.exits import ExitReason
@@ -63,8 +65,9 @@ def on_started(state: State, event: Started) -> None:
             note_submitted(state, order)  # the process that died may have sent it until now
     for position in event.positions:
         _take_up(state, position)
+    acted = {order.signal_id for order in event.orders}
     for record in event.signals:
-        _take_up_signal(state, record)
+        _take_up_signal(state, record, acted)
     note_downtime(state)
     state.log("service.started", positions=len(event.positions), orders=len(event.orders))
 
@@ -139,21 +142,31 @@ def ask_again(state: State) -> None:
             state.notify("position.unresolved", position_id=position_id)
 
 
-def _take_up_signal(state: State, record: SignalRecord) -> None:
+def _take_up_signal(state: State, record: SignalRecord, acted: set[str | None]) -> None:
     """Go on with a signal that was accepted and not settled when the process ended.
 
     An entry without a position was never sent, since its position would have been on disk before.
     It is made now unless it is too old; its position takes the signal's id, which is as random.
     """
     signal = record.signal
-    if record.position_id in state.positions:
-        return
-    if not closes_only(signal) and record.position_id is None:
+    if record.position_id is None and not closes_only(signal):
         enter(state, signal, signal.id)
-    elif record.position_id is None:
-        close_by_signal(state, signal)
-    else:
+    elif record.position_id is None or _is_forgotten(state, record, acted):
+        close_by_signal(state, signal, again=True)
+    elif closes_only(signal) or record.position_id not in state.positions:
         settle_close_signal(state, signal.id)
+
+
+def _is_forgotten(state: State, record: SignalRecord, acted: set[str | None]) -> bool:
+    """Tell whether a close waited for answers when the process ended, and nothing was made of it.
+
+    The opposite signal that closes does so whole, which its position remembers.
+    """
+    position = state.positions.get(record.position_id or "")
+    signal = record.signal
+    if position is None or not closes_only(signal) or signal.id in acted:
+        return False
+    return position.closing_signal_id != signal.id
 
 
 def discover(state: State, position: Position, generation: int, event: OrderLookedUp) -> Order:
@@ -175,6 +188,8 @@ def discover(state: State, position: Position, generation: int, event: OrderLook
     state.put_order(order)
     if rungs is not None:
         position = with_rungs(position, rungs)
+    elif not whole:
+        state.resolving[position.id].parts.append(qty)
     if position.status in BEFORE_CLOSE and whole:
         disarm(state, position)
         position = replace(position, status=PositionStatus.CLOSING, exit_reason=reason)
@@ -249,21 +264,30 @@ def _arm(state: State, position_id: str) -> None:
     wishes = state.deferred.pop(position_id, [])
     for key in resolving.absent:
         resend_or_drop(state, state.orders[key])
-    _continue(state, position_id, resolving)
+    _continue(state, position_id, resolving, wishes)
     for wish in wishes:
         live = state.positions.get(position_id)
-        if live is not None:
+        if live is not None and not _is_made(resolving, wish):
             close(state, live, wish)
     for wish in wishes:
         settle_close_signal(state, wish.cause.signal_id)
 
 
-def _continue(state: State, position_id: str, resolving: Resolving) -> None:
+def _is_made(resolving: Resolving, wish: Wish) -> bool:
+    """Tell whether a part that an earlier process was asked for is among the exits found."""
+    if not wish.again or wish.part not in resolving.parts:
+        return False
+    resolving.parts.remove(wish.part)
+    return True
+
+
+def _continue(state: State, position_id: str, resolving: Resolving, wishes: Sequence[Wish]) -> None:
     position = state.positions.get(position_id)
     if position is None:
         return
     if position.status in BEING_CLOSED:
-        continue_closing(state, position)
+        causes = [wish.cause for wish in wishes if wish.part is None]
+        continue_closing(state, position, causes[0] if causes else None)
         return
     if resolving.reached is not None:
         reach_rungs(state, position, resolving.reached)

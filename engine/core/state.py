@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from engine.core.accounts import Accounts
 from engine.core.market_view import MarketView
 from engine.core.order_path import Asking, OrderPath, Retry
+from engine.core.resolving import Resolving, Trigger
 from engine.core.time_stops import TimeStops
 from engine.model.effects import (
     AppendEvent,
@@ -94,14 +95,6 @@ class Waiting(Struct, frozen=True):
     deadline_ns: int
 
 
-class Trigger(Struct, frozen=True):
-    """A limit that a price reached."""
-
-    reason: ExitReason
-    price: Decimal
-    received_ns: int
-
-
 class Cause(Struct, frozen=True):
     """Why an exit is made, and by whom."""
 
@@ -112,39 +105,14 @@ class Cause(Struct, frozen=True):
 
 
 class Wish(Struct, frozen=True):
-    """A close that was asked for: of ``part`` (base asset), or whole when that is None."""
+    """A close that was asked for: of ``part`` (base asset), or whole when that is None.
+
+    ``again``: an earlier process was asked for it too, and may have begun it.
+    """
 
     cause: Cause
     part: Decimal | None = None
-
-
-@dataclass(slots=True)
-class Resolving:
-    """What a position waits for after a start before it is armed.
-
-    Attributes:
-        asked: orders asked for and not answered yet, by client order id.
-        known: ids of those that are in the ledger or were found.
-        absent: exits that the venue does not have; what follows is decided when all is answered.
-        exits_asked: whether the exits were asked for; the entry is asked for before them.
-        due_ns, since_ns, heard_ns: elapsed time at which it is asked again, since when it is asked,
-            and of the last answer.
-        told: whether the owner knows that it is not resolved.
-        reached: the farthest price that reached a rung of the ladder meanwhile.
-        latest: generation of the last exit that was found; the position gets it when all before it
-            are accounted for, so that another start asks for those too.
-    """
-
-    since_ns: int
-    due_ns: int
-    heard_ns: int
-    asked: dict[str, Order] = field(default_factory=dict)
-    known: set[str] = field(default_factory=set)
-    absent: list[str] = field(default_factory=list)
-    exits_asked: bool = False
-    told: bool = False
-    reached: Trigger | None = None
-    latest: int = -1
+    again: bool = False
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.core.closing import _send_exit, finish
+from engine.core.closing import _send_exit
+from engine.core.finishing import finish
 from engine.core.orders import move_order
 from engine.core.resend import resend_or_drop
 from engine.core.state import Cause, State
