@@ -267,6 +267,12 @@ class Case:
             if isinstance(record, SendNotice) and record.kind == "account.unexplained"
         }
 
+    def venue_of(self, event: OrderDeferred) -> str | None:
+        """Return the venue that did not take a request; None if nobody made it."""
+        for request in self.requests_of.get(event.client_order_id[:ID_LENGTH], ()):
+            return request.order.instrument.id.venue
+        return None
+
     def alive_until(self, life: int) -> int | None:
         """Return when a life ended; None if it never did."""
         for each in self.history.lives:

@@ -8,13 +8,13 @@ it, where the account is unexplained, and where less was held than the venue tak
 
 from decimal import Decimal
 
-from engine.model.events import LeaseChanged, SignalReceived
+from engine.model.events import LeaseChanged, OrderDeferred, SignalReceived
 from engine.model.exits import ExitReason
 from engine.model.instrument import Market
 from engine.model.signal import Action
 from engine.simulation.checks.case import Case
 from engine.simulation.checks.guarded import Guarded
-from engine.simulation.history import Request
+from engine.simulation.history import Request, Told
 from engine.simulation.oracle.levels import profit
 from engine.simulation.oracle.paths import Path
 from engine.simulation.oracle.stretches import Stretch
@@ -24,6 +24,9 @@ DETECTED, ON_TIME, RUNGS, ENTERED = (
     "crossing_closes", "deadline_closes", "rung_closes", "entry_durable"
 )  # fmt: skip
 X_NS = 1_000_000_000
+SHORTEST_PAUSE_NS = 1_000_000_000
+CLOCK_NS = 500_000_000
+"""How often a process looks at the time."""
 NS_PER_MS = 1_000_000
 WHOLE = frozenset(
     (
@@ -142,7 +145,20 @@ def _deadline(case: Case, guarded: Guarded, life: int, at_ns: int) -> int:
     for struck in case.history.struck:
         if struck.fault.kind == "stall" and struck.at_ns <= at_ns + X_NS:
             at_ns = max(at_ns, struck.at_ns + struck.fault.for_ms * NS_PER_MS)
+    for place in case.deferrals:
+        told = case.history.told[place]
+        if told.life == life and told.at_ns <= at_ns + X_NS:
+            at_ns = max(at_ns, _pause_end(guarded, told))
     return at_ns + X_NS
+
+
+def _pause_end(guarded: Guarded, told: Told) -> int:
+    """Until when the position's venue asked us to send nothing; 0 where another one did."""
+    event = told.event
+    venue = guarded.instrument.id.venue
+    if not isinstance(event, OrderDeferred) or guarded.case.venue_of(event) != venue:
+        return 0
+    return told.at_ns + max(event.retry_after_ns, SHORTEST_PAUSE_NS) + CLOCK_NS
 
 
 def _is_excused(

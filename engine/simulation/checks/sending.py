@@ -210,7 +210,7 @@ def _judge_patience(case: Case) -> None:
 
 def _judge_pause(case: Case, told: Told, event: OrderDeferred) -> None:
     until_ns = event.at_ns - EPOCH_NS + event.retry_after_ns
-    venue = _venue_of(case, event.client_order_id) if event.message in OF_VENUE else None
+    venue = case.venue_of(event) if event.message in OF_VENUE else None
     for request in case.history.requests:
         if request.life != told.life or not told.at_ns < request.at_ns < until_ns:
             continue
@@ -223,9 +223,3 @@ def _judge_pause(case: Case, told: Told, event: OrderDeferred) -> None:
         elif is_entry and order.instrument.id.venue == venue:
             text = f"{order.client_order_id} was sent {wait_ms} ms inside a pause of the venue"
             case.blame(13, VENUE_PAUSE, request.at_ns, text)
-
-
-def _venue_of(case: Case, client_order_id: str) -> str | None:
-    for request in case.requests_of.get(client_order_id[:26], ()):
-        return request.order.instrument.id.venue
-    return None
