@@ -127,6 +127,7 @@ class Case:
                 self.signals_told.append(place)
             case OrderDeferred():
                 self.deferrals.append(place)
+                self._note(event.client_order_id, place)
             case PricesChecked() | PricesMissed():
                 self.by_rest.setdefault((life, event.instrument), []).append(place)
             case LeaseChanged():

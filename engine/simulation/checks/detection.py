@@ -3,7 +3,8 @@
 X counts from the moment at which the price that reached a limit was surely believed (``oracle``),
 or from when the position was armed, where its orders were still being asked for after a start.
 Nothing is asked for where the process ended before, stood still, waited for its lease or was past
-it, where the account is unexplained, and where less was held than the venue takes.
+it, where the account is unexplained, and where less was held than the venue takes. X begins anew
+when a pause is over for which the venue asked.
 """
 
 from decimal import Decimal

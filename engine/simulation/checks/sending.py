@@ -16,6 +16,7 @@ INTENT, SEQUENCE, ABSENT, IN_FLIGHT, BOUNDED, PATIENT, VENUE_PAUSE = (
 )  # fmt: skip
 WRITTEN_OFF = ENDED - {OrderStatus.FILLED}
 MOST_IN_FLIGHT = 4
+MISSES = 3
 OF_VENUE = ("rate limit", "banned")
 NS_PER_MINUTE = 60_000_000_000
 PER_MINUTE = {
@@ -89,17 +90,35 @@ class _Known:
         self.filled: dict[str, Decimal] = {}
         self.ended: set[str] = set()
         self.asked: dict[str, Order] = {}
+        self.misses: dict[str, int] = {}
+
+    def ask(self, order: Order) -> None:
+        """Note a request: what was not taken before, or is absent, may be there now."""
+        self.asked[order.client_order_id] = order
+        self.ended.discard(order.client_order_id)
+        self.misses[order.client_order_id] = 0
 
     def take(self, event: Event) -> None:
         """Take an event about an order."""
         if isinstance(event, OrderFilled):
             self._fill(event.fill)
+        elif isinstance(event, OrderDeferred):
+            self.ended.add(event.client_order_id)
         elif isinstance(event, OrderUpdated | OrderLookedUp):
             if isinstance(event, OrderLookedUp):
                 for fill in event.fills:
                     self._fill(fill)
+                self._miss(event)
             if event.status in ENDED:
                 self.ended.add(event.client_order_id)
+
+    def _miss(self, event: OrderLookedUp) -> None:
+        """Three misses prove an order absent, one does where the venue's books are seen whole."""
+        if not event.found:
+            key = event.client_order_id
+            self.misses[key] = self.misses.get(key, 0) + 1
+            if event.certain or self.misses[key] >= MISSES:
+                self.ended.add(key)
 
     def _fill(self, fill: Fill) -> None:
         key = fill.client_order_id or ""
@@ -134,7 +153,7 @@ def _judge_in_flight(case: Case, requests: list[Request]) -> None:
                 why = _is_too_much(case, known, item)
                 if why is not None:
                     case.blame(11, IN_FLIGHT, at_ns, f"{item.client_order_id}: {why}")
-                known.asked[item.client_order_id] = item
+                known.ask(item)
             else:
                 known.take(item)
 

@@ -1,7 +1,7 @@
 from msgspec.structs import replace
 
 from engine.model.effects import SaveOrder
-from engine.model.events import OrderDeferred
+from engine.model.events import OrderDeferred, OrderLookedUp
 from engine.model.ids import Purpose
 from engine.model.order import OrderStatus
 from engine.simulation.history import Arrival, Request
@@ -96,3 +96,20 @@ def test_another_entry_inside_the_pause_of_a_whole_venue_is_found():
         lifetime = deferred(1400, message)
         lifetime.history.requests[-1] = Request(1000 * MS, 0, order(Purpose.ENTRY))
         assert lifetime.names() - {"in_flight_within_held"} == found
+
+
+def test_what_the_venue_did_not_take_or_does_not_have_is_not_in_flight():
+    key = order(Purpose.EXIT).client_order_id
+    miss = OrderLookedUp(key, EPOCH_NS, False)
+    for told, found in (
+        ((OrderDeferred(key, EPOCH_NS),), False),
+        ((miss, miss), True),
+        ((miss, miss, miss), False),
+        ((replace(miss, certain=True),), False),
+    ):
+        lifetime = opened()
+        lifetime.history.requests.append(Request(900 * MS, 0, order(Purpose.EXIT)))
+        for event in told:
+            lifetime.tell(950, event)
+        lifetime.history.requests.append(Request(1000 * MS, 0, order(Purpose.EXIT, 1)))
+        assert ("in_flight_within_held" in lifetime.names()) is found, told
