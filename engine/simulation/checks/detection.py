@@ -82,12 +82,14 @@ def _go_over(path: Path, stretch: Stretch, *, is_first: bool, guarded: Guarded) 
     """Take up the rules of a stretch. What an amendment does to moved stops is not claimed."""
     before = path.asked
     path.asked, path.entry = stretch.asked, stretch.entry
+    path.wait = None  # a stop that lies elsewhere is confirmed from the beginning
     if not is_first and before != stretch.asked:
         if path.is_even or before.moves_to_even:
+            path.may_move = path.may_move and not path.is_even
             path.is_even, path.stop = False, None
         if before.distance is None or stretch.asked.trigger is not before.trigger:
             path.peak = None
-        path.wait, is_new = None, path.peak is None
+        is_new = path.peak is None
         path.aim()
         if before.moves_to_even:
             path.stop = None  # it may lie where it was moved to

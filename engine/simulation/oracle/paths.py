@@ -33,6 +33,7 @@ class Path:
 
     Attributes:
         sign: 1 long, -1 short. fee: taker fee, a fraction.
+        may_move: whether the stop is surely still to move to break-even, where that is asked for.
         stop: the stop that surely holds; ``peak``: the peak that the trailing stop surely has.
     """
 
@@ -46,6 +47,7 @@ class Path:
     even_at: float | None = None
     activation: float | None = None
     is_even: bool = False
+    may_move: bool = True
     peak: float | None = None
     next_peak: float | None = None
     wait: Wait | None = None
@@ -62,7 +64,7 @@ class Path:
         if not self.is_even:
             self.stop = self.mirrored(levels.loss(sign, asked.stop_loss, self.entry, tick))
         self.even_at = None
-        if asked.moves_to_even and not self.is_even:
+        if asked.moves_to_even and self.may_move and not self.is_even:
             self.even_at = self.mirrored(levels.profit(sign, asked.even_at, self.entry, tick))
         self.activation = None
         if asked.distance is None:

@@ -1,8 +1,10 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.model.events import CloseRequested
+from engine.model.events import CloseRequested, ExitsAmended
+from engine.model.exit_set import ExitChanges
 from engine.model.exits import AtPrice, ExitReason, Percent
+from engine.model.rules.break_even import BreakEven
 from engine.model.rules.confirmation import Confirmation
 from engine.model.rules.time_stop import TimeStop
 from engine.model.rules.trailing import Trailing
@@ -172,3 +174,17 @@ def test_a_signal_that_is_not_durable_in_time_is_found():
     commit = lifetime.history.commits[0]
     lifetime.history.commits[0] = commit._replace(at_ns=1100 * MS)
     assert {"entry_durable", "answered_is_durable", "intent_first"} == lifetime.names()
+
+
+def test_a_stop_that_an_amendment_took_back_from_break_even_does_not_move_again():
+    plan = plan_with(break_even=BreakEven(Percent(D(2))))
+    for amended, found in ((False, {"crossing_closes"}), (True, set())):
+        lifetime = begun(plan)
+        lifetime.tick(500, 102.0)
+        if amended:
+            changes = ExitChanges(stop_loss=AtPrice(D(90)))
+            lifetime.tell(600, ExitsAmended(POSITION, changes, "owner", EPOCH_NS))
+        lifetime.tick(700, 102.0)
+        lifetime.tick(1000, 100.0)
+        lifetime.positions.append(position(lifetime))
+        assert lifetime.names() == found
