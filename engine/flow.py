@@ -77,7 +77,11 @@ class _Step:
 
 @dataclass(slots=True)
 class _Journal:
+    """Steps that wait; ``batch`` are those of the commit under way, ``number`` counts commits."""
+
     steps: deque[_Step] = field(default_factory=deque)
+    batch: list[_Step] = field(default_factory=list)
+    number: int = 0
     filled: asyncio.Event = field(default_factory=asyncio.Event)
     error: str | None = None
 
@@ -359,14 +363,18 @@ class Flow:
     async def _commit_batch(self) -> None:
         """Commit what has gathered, in one transaction, then let go what waited for it."""
         journal = self._journal
-        batch = list(journal.steps)
+        if not journal.batch:  # else its answer was lost: it is tried again as it was
+            journal.batch = list(journal.steps)
+            journal.number += 1
+        batch = journal.batch
         records = [record for step in batch for record in step.records]
         if records:
-            commit = partial(self._offload, self._ledger.commit, records)
+            commit = partial(self._offload, self._ledger.commit, records, journal.number)
             await (commit() if self._gate is None else self._gate.writing(commit))
         journal.error = None
         for _ in batch:  # before anything else happens: what is written is not written again
             journal.steps.popleft()
+        journal.batch = []
         if not journal.steps:
             journal.filled.clear()
         self._mind_lease()

@@ -131,11 +131,15 @@ class Broker(Protocol):
 class Ledger(Protocol):
     """The journal. Called from one worker thread at a time; blocking."""
 
-    def commit(self, records: Sequence[Record]) -> None:
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
         """Write the records of one or more steps, in order, in one transaction.
 
+        Args:
+            number: of the commit, from 1; the last one's number again is the same commit, whose
+                answer was lost, and is written once. 0 is written each time.
+
         Raises:
-            Retryable: nothing was written; the same records may be committed again.
+            Retryable: perhaps not written; the same records may be committed under this number.
             Fenced: nothing was written; another writer has taken over.
         """
 

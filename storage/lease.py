@@ -62,7 +62,8 @@ class SqlLease:
             if others and at_ns < row.expires_at:
                 raise Held(_refusal(row.holder, row.expires_at))
             epoch = row.fencing + 1
-            taken = {"holder": holder, "fencing": epoch, "expires_at": at_ns + lease_ns}
+            until_ns = at_ns + lease_ns
+            taken = {"holder": holder, "fencing": epoch, "expires_at": until_ns, "committed": 0}
             connection.execute(update(LEASES).where(_OURS).values(taken))
         self._lease_ns = lease_ns
         return Grant(epoch, lease_ns + self._settle_ns if others else 0)
@@ -94,9 +95,24 @@ class Fence(Struct, frozen=True):
     lease_ns: int
     clock: Clock
 
-    def check(self, connection: Connection) -> None:
-        """Make the connection's transaction one of the one writer. Raises Fenced."""
-        prolong(connection, self.epoch, self.clock.now_ns() + self.lease_ns)
+    def check(self, connection: Connection, number: int) -> bool:
+        """Make the connection's transaction one of the one writer.
+
+        Returns:
+            Whether commit ``number`` is new; not when it was written and its answer was lost.
+
+        Raises:
+            Fenced: another writer has taken over.
+        """
+        until_ns = self.clock.now_ns() + self.lease_ns
+        if not number:
+            prolong(connection, self.epoch, until_ns)
+            return True
+        new = _held_under(self.epoch).where(LEASES.c.committed != number)
+        if connection.execute(new.values(expires_at=until_ns, committed=number)).rowcount:
+            return True
+        prolong(connection, self.epoch, until_ns)
+        return False
 
 
 def prolong(connection: Connection, epoch: int, until_ns: int) -> None:

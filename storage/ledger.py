@@ -61,22 +61,25 @@ class SqlLedger:
         self._add_event = insert(EVENTS).inline()
         self._add_notice = insert(OUTBOX).inline()
 
-    def commit(self, records: Sequence[Record]) -> None:
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
         """Write the records of one or more steps in one transaction; on disk when it returns.
+
+        Under a fence the last commit's number again is the same commit, whose answer was lost: it
+        is written once. 0 is no number.
 
         Within a table the order is kept; across tables rows are written before those that refer to
         them. Of several states of one signal, position or balance only the last is written.
 
         Raises:
-            Retryable: nothing was written; the same records may be committed again.
+            Retryable: the same records may be committed again, under the same number.
             Fenced: nothing was written; another writer has taken over.
             InvariantBroken: nothing was written; a fill or order contradicts the one stored under
                 its id, a record refers to a row that does not exist, or a value cannot be stored.
         """
         batch = _Batch(records)
         with write_transaction(self._engine) as connection:
-            if self._fence is not None:
-                self._fence.check(connection)
+            if self._fence is not None and not self._fence.check(connection, number):
+                return
             _run(connection, self._put_signal, [*map(rows.signal_values, batch.signals.values())])
             _run(
                 connection,

@@ -287,13 +287,17 @@ class ApiKeyRow(Row, table=True):
 
 
 class LeaseRow(Row, table=True):
-    """Who may write (``storage.lease``): ``holder`` is empty when nobody; ``fencing`` rises."""
+    """Who may write (``storage.lease``): ``holder`` is empty when nobody; ``fencing`` rises.
+
+    ``committed`` is the number of the holder's last commit.
+    """
 
     __tablename__ = "leases"
     name: str = Field(primary_key=True)
     holder: str
     fencing: int
     expires_at: int = _time()
+    committed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 METADATA = Row.metadata

@@ -61,6 +61,7 @@ class ModelBooks:
         self._events: list[AppendEvent] = []
         self._notices: list[SendNotice] = []
         self.holder, self.epoch, self.expires_ns = "", 0, 0
+        self.committed = (0, 0)
 
     def lease(self, settle_ns: int) -> Lease:
         """Return the lease of the one writer."""
@@ -216,10 +217,12 @@ class _Journal:
         self._lease_ns = lease_ns
         self._clock = clock
 
-    def commit(self, records: Sequence[Record]) -> None:
-        """Write records, if this is the one writer. Raises Fenced, InvariantBroken."""
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
+        """Write records, if this is the one writer, once. Raises Fenced, InvariantBroken."""
         self._books.prolong(self._epoch, self._clock.now_ns() + self._lease_ns)
-        self._books.commit(records)
+        if not number or (self._epoch, number) != self._books.committed:
+            self._books.commit(records)
+            self._books.committed = self._epoch, number
 
     def load(self, at_ns: int) -> Started:
         """Read what recovery needs."""

@@ -83,7 +83,7 @@ class WatchedLedger:
         """Read what recovery needs."""
         return self._ledger.load(at_ns)
 
-    def commit(self, records: Sequence[Record]) -> None:
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
         """Write records, or fail as storage does.
 
         Raises:
@@ -93,7 +93,7 @@ class WatchedLedger:
         for kind in ("enospc", "busy"):
             if faults.strike(kind) is not None:
                 raise Retryable(f"storage refuses: {kind}")
-        self._ledger.commit(records)
+        self._ledger.commit(records, number)
         self._world.history.commits.append(
             Commit(self._world.now_ns, self._process.number, records)
         )

@@ -103,9 +103,9 @@ class Journal:
         self._ledger = ledger
         self.gate: Callable[[], None] = lambda: None
 
-    def commit(self, records: Sequence[Record]) -> None:
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
         self.gate()
-        self._ledger.commit(records)
+        self._ledger.commit(records, number)
 
     def load(self, at_ns: int) -> Started:
         return self._ledger.load(at_ns)

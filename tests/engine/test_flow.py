@@ -178,6 +178,24 @@ async def test_what_waited_is_written_once_and_in_order() -> None:
         assert w.ledger.records[before:] == [line(n) for n in range(20)]
 
 
+async def test_a_commit_that_failed_is_tried_again_as_it_was_and_under_its_number() -> None:
+    async with world() as w:
+        await w.run()
+        before = len(w.ledger.tried)
+        w.ledger.failing = True
+        first = asyncio.create_task(w.flow.record(line(1)))
+        await until(lambda: len(w.ledger.tried) > before)
+        second = asyncio.create_task(w.flow.record(line(2)))
+        await until(lambda: len(w.ledger.tried) > before + 1)
+        w.ledger.failing = False
+        await asyncio.gather(first, second, return_exceptions=True)
+        await until(lambda: len(w.ledger.commits) > 0)
+        tries = w.ledger.tried[before:]
+        numbers = {number for number, records in tries if line(1) in records}
+        assert len(numbers) == 1
+        assert all(records == tries[0][1] for number, records in tries if number in numbers)
+
+
 async def test_an_entry_that_waited_too_long_for_storage_is_not_sent() -> None:
     async with world() as w:
         await w.run()

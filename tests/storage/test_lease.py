@@ -37,7 +37,9 @@ def lease(engine: Engine) -> SqlLease:
 
 def row(engine: Engine) -> tuple[str, str, int, int]:
     with read_transaction(engine) as connection:
-        [found] = connection.execute(select(LEASES)).all()
+        [found] = connection.execute(
+            select(LEASES.c.name, LEASES.c.holder, LEASES.c.fencing, LEASES.c.expires_at)
+        ).all()
         return tuple(found)
 
 
@@ -180,6 +182,27 @@ def test_a_commit_under_a_lease_that_was_taken_over_writes_nothing(lease: SqlLea
     with pytest.raises(Fenced):
         ledger.commit([line(2)])
     assert (row(engine), lines(engine)) == (before, 1)
+
+
+def test_a_commit_whose_answer_was_lost_is_written_once(lease: SqlLease, engine: Engine):
+    lease.acquire("us", NOON_NS, LEASE_NS)
+    clock = Clock()
+    ledger = SqlLedger(engine, Fence(1, LEASE_NS, clock))
+    ledger.commit([line(1)], 1)
+    clock.utc_ns += SECOND
+    ledger.commit([line(1)], 1)
+    assert (row(engine)[3], lines(engine)) == (NOON_NS + SECOND + LEASE_NS, 1)
+    ledger.commit([line(2)], 2)
+    assert lines(engine) == 2
+
+
+def test_the_numbers_of_commits_begin_anew_with_each_holder(lease: SqlLease, engine: Engine):
+    for epoch in (1, 2):
+        lease.acquire("us", NOON_NS, LEASE_NS)
+        SqlLedger(engine, Fence(epoch, LEASE_NS, Clock())).commit([line(epoch)], 1)
+    assert lines(engine) == 2
+    with pytest.raises(Fenced):
+        SqlLedger(engine, Fence(1, LEASE_NS, Clock())).commit([line(1)], 1)
 
 
 def test_a_commit_without_its_row_is_refused(lease: SqlLease, engine: Engine):

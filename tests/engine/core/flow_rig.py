@@ -36,12 +36,14 @@ class Ledger:
         self.commits: list[list[Record]] = []
         self.failing = False
         self.tries = 0
+        self.tried: list[tuple[int, list[Record]]] = []
         self.gate: threading.Event | None = None
         self.inside = threading.Event()
         self.started = started or Started(T0, accepting=True)
 
-    def commit(self, records: Sequence[Record]) -> None:
+    def commit(self, records: Sequence[Record], number: int = 0) -> None:
         self.tries += 1
+        self.tried.append((number, list(records)))
         self.inside.set()
         if self.gate is not None:
             assert self.gate.wait(5)
