@@ -55,9 +55,9 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
     state.looking.discard(key)
     state.path.misses.pop(key, None)
     pause_ns = _pause_ns(event.retry_after_ns, times)
-    # The clock may lag behind the event, but not by more than this.
-    told_ns = min(state.elapsed_at_utc(event.at_ns), state.elapsed_ns + SHORTEST_PAUSE_NS)
-    due_ns = max(state.elapsed_ns, told_ns) + pause_ns
+    # The clock may lag behind the event, but not by more than this; where UTC is wrong, it does.
+    told_ns, latest_ns = state.elapsed_at_utc(event.at_ns), state.elapsed_ns + SHORTEST_PAUSE_NS
+    due_ns = (told_ns if state.elapsed_ns <= told_ns <= latest_ns else latest_ns) + pause_ns
     state.path.postponed[key] = Postponed(times, due_ns)
     if event.retry_after_ns > 0:
         venue = order.instrument.id.venue

@@ -133,7 +133,8 @@ class Exchange:
         before = self.model.orders.get(order.client_order_id)
         if before is not None:
             self._faults.happened("id_again")
-        reports = self.model.submit(order, self._now_ns(), self.time_ns())
+        listed = replace(order, instrument=replace(order.instrument, trading=True))
+        reports = self.model.submit(listed, self._now_ns(), self.time_ns())
         if self.model.orders.get(order.client_order_id) is not before:
             self.taken_ns[order.client_order_id] = self._now_ns()
         return reports

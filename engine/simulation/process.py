@@ -78,6 +78,7 @@ class WatchedLedger:
         self._process = process
         self._world = process.world
         self._ledger = ledger
+        self._written = 0
 
     def load(self, at_ns: int) -> Started:
         """Read what recovery needs."""
@@ -94,9 +95,11 @@ class WatchedLedger:
             if faults.strike(kind) is not None:
                 raise Retryable(f"storage refuses: {kind}")
         self._ledger.commit(records, number)
-        self._world.history.commits.append(
-            Commit(self._world.now_ns, self._process.number, records)
-        )
+        if number != self._written:
+            self._written = number
+            self._world.history.commits.append(
+                Commit(self._world.now_ns, self._process.number, records)
+            )
         if faults.strike("lost_commit") is not None:
             raise Retryable("storage did not answer: the outcome is unknown")
 

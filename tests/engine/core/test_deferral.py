@@ -341,3 +341,12 @@ def test_filters_of_what_nobody_watches_are_nothing() -> None:
     rig = Rig()
     refreshed(rig, ETH_PERP)
     assert rig.last == ()
+
+
+def test_a_pause_is_kept_whole_where_utc_was_set_back_just_before() -> None:
+    rig, _, order = closing()
+    rig.sent(order)
+    rig.now -= 3600 * SECOND
+    rig.deferred(order, 7)
+    rig.now += 3600 * SECOND
+    assert until_sent(rig) >= 7.9
