@@ -31,7 +31,7 @@ def guard_config(settings: Settings) -> GuardConfig:
     return GuardConfig(
         exits=default_exits(settings),
         position_size=settings.position_size,
-        fee_rates=TAKER_FEES,
+        fee_rates={key: rate for key, rate in TAKER_FEES.items() if key[0] in settings.venues},
         trigger=settings.trigger_price,
         monitor_interval_ns=int(settings.monitor_interval * NS_PER_SECOND),
         gap_strict=settings.gap_policy is GapPolicy.STRICT,

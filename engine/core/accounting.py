@@ -38,13 +38,16 @@ def apply_entry(position: Position, fill: Fill) -> Position:
 
 
 def apply_exit(position: Position, fill: Fill) -> Position:
-    """Add an exit fill to a position. On spot it pays its fee from what it receives."""
+    """Add an exit fill to a position. On spot it pays its fee from what it receives.
+
+    An execution of others that our entry met at the venue is older than the entry.
+    """
     paid = _with_fee(position, fill)
     return replace(
         paid,
         exit_qty=paid.exit_qty + fill.qty,
         exit_value=paid.exit_value + fill.qty * fill.price,
-        exit_time_ns=fill.time_ns,
+        exit_time_ns=max(fill.time_ns, paid.entry_time_ns or 0),
     )
 
 

@@ -27,6 +27,8 @@ class Accounts:
         unsure: instruments whose foreign executions wait for a report: it cannot be told yet
             whether they took from ours.
         held_back: those executions.
+        unclaimed: per instrument, what foreign executions did that is taken neither from ours nor
+            from what was known to be held besides; oldest first, all of one side.
         seen: what the last report found that is not ours, where that differs from what we count.
         differences: how many counted reports in a row held less than our books.
         beyond_liquidation: ids of positions whose stop does not lie before their liquidation.
@@ -39,6 +41,7 @@ class Accounts:
     based: set[InstrumentId] = field(default_factory=set)
     unsure: set[InstrumentId] = field(default_factory=set)
     held_back: dict[InstrumentId, list[Fill]] = field(default_factory=dict)
+    unclaimed: dict[InstrumentId, list[Fill]] = field(default_factory=dict)
     seen: dict[InstrumentId, Decimal] = field(default_factory=dict)
     differences: dict[InstrumentId, int] = field(default_factory=dict)
     beyond_liquidation: set[str] = field(default_factory=set)
@@ -54,11 +57,11 @@ class Accounts:
         return moved_ns is not None and moved_ns + SETTLING_NS >= since_ns
 
     def instruments(self) -> set[InstrumentId]:
-        """Return the instruments of which something is kept."""
+        """Return the instruments that are compared with reports, or wait for one."""
         return {*self.based, *self.unsure, *self.held_back, *self.seen, *self.differences}
 
     def forget(self, instrument: InstrumentId) -> None:
-        """Keep nothing of an instrument of which nothing of ours is open."""
+        """Compare an instrument no longer, since nothing of ours is open there."""
         self.based.discard(instrument)
         self.unsure.discard(instrument)
         self.held_back.pop(instrument, None)

@@ -74,24 +74,34 @@ def check_before_price(state: State, signal: Signal) -> None:
 
 
 def check_holdings(state: State, instrument: Instrument, side: Side) -> None:
-    """Raise Refused when what the venue holds contradicts our books, or an entry of ``side``.
+    """Raise Refused when what the venue holds bars an entry of ``side``.
 
-    A venue that nets would close by the entry what is not ours. The account is read again then:
-    what it held may be gone by the next signal.
+    The account is read again then: what it held may be gone by the next signal.
+    """
+    refusal = holdings_refusal(state, instrument, side)
+    if refusal is not None:
+        state.accounts.wanted.add(instrument.id.venue)
+        raise Refused(refusal)
+
+
+def holdings_refusal(state: State, instrument: Instrument, side: Side) -> str | None:
+    """Why what the venue holds bars an entry of ``side``; None when it does not.
+
+    It contradicts our books, or a venue that nets would close by the entry what is not ours.
     """
     held = state.unexplained.get(instrument.id)
     if held is not None:
-        raise Refused(
+        return (
             f"unexplained: the venue holds {plain(held)} {instrument.base} where our books say"
             " more; entries wait until that is explained"
         )
     foreign = state.foreign.get(instrument.id, ZERO)
     if instrument.id.market is Market.LINEAR and foreign * side.sign < ZERO:
-        state.accounts.wanted.add(instrument.id.venue)
-        raise Refused(
+        return (
             f"foreign_position: {instrument.id} has {plain(abs(foreign))} {instrument.base} on the"
             " other side that is not ours; close it, or have the venue keep both sides apart"
         )
+    return None
 
 
 def check_room(state: State) -> None:

@@ -10,6 +10,7 @@ from engine.core.admission import (
     check_age,
     check_before_price,
     check_room,
+    holdings_refusal,
     side_of,
     trigger_of,
 )
@@ -190,4 +191,4 @@ def entry_refusal(state: State, order: Order, at_ns: int) -> str | None:
         check_age(state.config, sent_ns, at_ns)
     except Refused as refusal:
         return str(refusal)
-    return None
+    return holdings_refusal(state, order.instrument, position.side)

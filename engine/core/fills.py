@@ -3,6 +3,8 @@
 A foreign reduction is taken first from what is not ours, then from ours, oldest first (DESIGN.md
 2.6). A liquidation takes ours whatever else is held. While it is not known what else is held, that
 is after a start and where the venue keeps a leg for each side, executions wait for a report.
+What an execution took neither from ours nor from what was known to be others' is kept: it may be
+what an entry of ours met (docs/decisions/0014-reconciliation.md).
 """
 
 from collections.abc import Iterable
@@ -17,12 +19,15 @@ from engine.core.orders import book_fill
 from engine.core.state import State
 from engine.model.effects import SaveFill
 from engine.model.events import FundingPaid, OrderFilled
-from engine.model.exits import ExitReason
+from engine.model.exits import ExitReason, Side
 from engine.model.ids import parse_client_order_id
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import ZERO, plain, ratio
 from engine.model.order import Fill, FillKind, OrderSide
 from engine.model.position import Position
+
+MAX_UNCLAIMED = 200
+"""How many foreign executions of an instrument are kept to explain a difference by."""
 
 
 def on_order_filled(state: State, event: OrderFilled) -> None:
@@ -35,15 +40,18 @@ def on_order_filled(state: State, event: OrderFilled) -> None:
         book_fill(state, order, fill)
     elif ours is None:
         _book_foreign(state, fill)
-    elif not state.is_booked((key, fill.venue_trade_id)):
+    elif ours[0] in state.positions and not state.is_booked((key, fill.venue_trade_id)):
         _unexpected(state, fill, key, position_id=ours[0])
 
 
 def _unexpected(state: State, fill: Fill, key: str, position_id: str) -> None:
-    """A fill under an id of ours that is not in flight: final already, or not known (yet)."""
+    """A fill of what is open under an id that is not in flight: final already, or not known (yet).
+
+    Fills of closed positions are told again after a start, all of the last day.
+    """
     data = {"client_order_id": key, "venue_trade_id": fill.venue_trade_id}
     state.log("order.unexpected_fill", **data)
-    if position_id in state.positions and position_id not in state.resolving:
+    if position_id not in state.resolving:
         state.notify("order.unexpected_fill", **data, position_id=position_id)
 
 
@@ -68,6 +76,7 @@ def _book_foreign(state: State, fill: Fill) -> None:
         of_others = min(fill.qty, _reducible_of_others(state, fill))
     taken = _take_from_ours(state, fill, fill.qty - of_others)
     _count_foreign(state, fill, taken)
+    keep_unclaimed(state, fill, fill.qty - taken, of_others)
 
 
 def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> None:
@@ -81,7 +90,59 @@ def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> Non
         parts.append((fill, part))
         lacking -= part
     for fill, part in reversed(parts):
-        _log_foreign(state, fill, fill.qty - _take_from_ours(state, fill, part))
+        rest = fill.qty - _take_from_ours(state, fill, part)
+        _log_foreign(state, fill, rest)
+        keep_unclaimed(state, fill, rest, ZERO)
+
+
+def keep_unclaimed(state: State, fill: Fill, qty: Decimal, of_others: Decimal) -> None:
+    """Keep what a fill did besides, ``qty``, less what was known to be others'.
+
+    It first undoes what earlier ones did the other way.
+    """
+    kept = state.accounts.unclaimed.setdefault(fill.instrument.id, [])
+    rest = qty
+    while kept and rest > ZERO and kept[0].side is not fill.side:
+        first = kept.pop(0)
+        if first.qty > rest:
+            kept.insert(0, split_fill(first, rest)[1])
+        rest -= min(first.qty, rest)
+    rest = min(rest, qty - of_others)
+    if rest > ZERO:
+        kept.append(fill if rest == fill.qty else split_fill(fill, rest)[0])
+    del kept[:-MAX_UNCLAIMED]
+
+
+def book_unclaimed(state: State, instrument: InstrumentId, side: Side, needed: Decimal) -> bool:
+    """Take ``needed`` from ours on ``side`` by executions that are older than what is held.
+
+    An entry of ours closes what others hold on the other side where the venue nets, so that much of
+    it was never held; and an exit may have sold what was bought after the reduction that it did not
+    know of. Either way the latest executions that nothing else explains took it.
+
+    Returns:
+        Whether they explain all of it; if not, nothing is taken.
+    """
+    kept = state.accounts.unclaimed.get(instrument, [])
+    held = [p for p in state.active_on(instrument) if p.side is side and p.qty_open > ZERO]
+    usable = [fill for fill in kept if _may_explain(state, fill, held)]
+    if sum((fill.qty for fill in usable), ZERO) < needed:
+        return False
+    for fill in reversed(usable):
+        part = min(fill.qty, needed)
+        needed -= _take_from_ours(state, fill, part, is_older=True)
+        place = kept.index(fill)
+        kept[place : place + 1] = [split_fill(fill, part)[1]] if part < fill.qty else []
+        if needed == ZERO:
+            break
+    return True
+
+
+def _may_explain(state: State, fill: Fill, held: Iterable[Position]) -> bool:
+    """Tell whether a fill may have reduced what is held, each once."""
+    return all(
+        p.exit_side is fill.side and not state.is_booked((p.id, fill.venue_trade_id)) for p in held
+    )
 
 
 def _reducible_of_others(state: State, fill: Fill) -> Decimal:
@@ -95,12 +156,12 @@ def _reducible_of_ours(state: State, fill: Fill) -> Decimal:
     return sum((p.qty_open for p in positions if _can_reduce(p, fill)), ZERO)
 
 
-def _take_from_ours(state: State, fill: Fill, qty: Decimal) -> Decimal:
+def _take_from_ours(state: State, fill: Fill, qty: Decimal, *, is_older: bool = False) -> Decimal:
     """Take up to ``qty`` of a fill from our positions, oldest first; returns what was taken."""
     rest, wanted = fill, qty
     for position in state.active_on(fill.instrument.id):
         part = min(wanted, position.qty_open)
-        if part <= ZERO or not _can_reduce(position, fill):
+        if part <= ZERO or not _can_reduce(position, fill, is_older=is_older):
             continue
         piece = rest
         if part < rest.qty:
@@ -110,8 +171,8 @@ def _take_from_ours(state: State, fill: Fill, qty: Decimal) -> Decimal:
     return qty - wanted
 
 
-def _can_reduce(position: Position, fill: Fill) -> bool:
-    held = position.qty_open > ZERO and _was_held(position, fill.time_ns)
+def _can_reduce(position: Position, fill: Fill, *, is_older: bool = False) -> bool:
+    held = position.qty_open > ZERO and (is_older or _was_held(position, fill.time_ns))
     return held and position.exit_side is fill.side
 
 
@@ -131,13 +192,22 @@ def _count_foreign(state: State, fill: Fill, taken: Decimal) -> None:
     """
     instrument, rest = fill.instrument.id, fill.qty - taken
     _log_foreign(state, fill, rest)
-    if rest == ZERO or not (instrument in state.foreign or instrument in state.accounts.based):
+    if rest == ZERO or not _is_counted(state, instrument):
         return
     foreign = state.foreign.get(instrument, ZERO)
     foreign += rest if fill.side is OrderSide.BUY else -rest
     if instrument.market is Market.SPOT:
         foreign = max(foreign - base_fee(fill), ZERO)
     count_foreign(state, instrument, foreign)
+
+
+def _is_counted(state: State, instrument: InstrumentId) -> bool:
+    """Tell whether it is known what is held besides ours: nothing, where a report told nothing."""
+    if instrument in state.foreign or instrument in state.accounts.based:
+        return True
+    was_read = instrument.venue in state.accounts_read
+    is_ours = any(position.qty_open for position in state.active_on(instrument))
+    return was_read and instrument.market is Market.LINEAR and not is_ours
 
 
 def count_foreign(state: State, instrument: InstrumentId, foreign: Decimal) -> None:

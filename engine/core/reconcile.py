@@ -14,7 +14,7 @@ from engine.core.accounts import Holding, holdings
 from engine.core.admission import LIQUIDATION_MARGIN
 from engine.core.asking import look_up
 from engine.core.closing import BEFORE_CLOSE
-from engine.core.fills import book_held_back, count_foreign
+from engine.core.fills import book_held_back, book_unclaimed, count_foreign, keep_unclaimed
 from engine.core.state import State
 from engine.model.effects import ReadAccount, SaveBalance
 from engine.model.events import (
@@ -62,8 +62,7 @@ def read_due(state: State) -> None:
     """Have the accounts read whose time has come."""
     _let_go_of_idle(state)
     accounts = state.accounts
-    held_on = {position.instrument.id.venue for position in state.positions.values()}
-    for venue in sorted(held_on | accounts.wanted):
+    for venue in sorted({venue for venue, _ in state.config.fee_rates}):
         read_ns = accounts.read_ns.get(venue)
         if read_ns is None or state.elapsed_ns >= read_ns + _pause_ns(state, venue):
             _read(state, venue)
@@ -93,6 +92,8 @@ def _let_go_of_idle(state: State) -> None:
     if not kept:
         return
     for instrument in sorted(kept - _instruments_held(state)):
+        for fill in state.accounts.held_back.get(instrument, ()):
+            keep_unclaimed(state, fill, fill.qty, ZERO)
         state.accounts.forget(instrument)
         _explain(state, instrument)
 
@@ -106,8 +107,7 @@ def on_account_resumed(state: State, event: AccountResumed) -> None:
     for order in orders:
         if order.status is not OrderStatus.INTENDED:
             look_up(state, order)
-    if any(instrument.venue == event.venue for instrument in _instruments_held(state)):
-        _read(state, event.venue)
+    _read(state, event.venue)
 
 
 # Told
@@ -167,9 +167,11 @@ def _compare(state: State, key: InstrumentId, event: AccountReported) -> bool:
         legs = _legs(state, instrument, rows, event.balances)
     (state.accounts.unsure.add if len(rows) > 1 else state.accounts.unsure.discard)(key)
     lacking_legs = [leg for leg in legs if leg.lacks]
-    if lacking_legs:
-        _count_difference(state, key, lacking_legs[0])
+    if lacking_legs and not _count_difference(state, key, lacking_legs[0], nets=len(rows) <= 1):
         return False
+    if lacking_legs:  # by executions that were told before
+        legs = _legs(state, instrument, rows, event.balances)
+        state.accounts.based.discard(key)
     state.accounts.differences.pop(key, None)
     _explain(state, key)
     return _count_rest(state, key, legs)
@@ -216,21 +218,28 @@ def _legs(
     return legs
 
 
-def _count_difference(state: State, key: InstrumentId, leg: _Leg) -> None:
+def _count_difference(state: State, key: InstrumentId, leg: _Leg, *, nets: bool) -> bool:
     """Count a report that holds less than ours; what is not ours stays as the executions told it.
 
-    An execution that explains the difference may still come.
+    An execution that explains the difference may still come. When none came, those told before that
+    nothing else explains are what our entry met, where the venue nets.
+
+    Returns:
+        Whether they explain it.
     """
     state.accounts.seen.pop(key, None)
     count = state.accounts.differences.get(key, 0) + 1
     state.accounts.differences[key] = count
     if count < DIFFERENCES_UNTIL_TOLD:
-        return
+        return False
+    if nets and book_unclaimed(state, key, leg.side, leg.ours - leg.held):
+        return True
     if key not in state.unexplained:
         data = {"instrument": str(key), "ours": plain(leg.ours), "venue": plain(leg.held)}
         state.log("account.unexplained", **data)
         state.notify("account.unexplained", **data)
     state.unexplained[key] = leg.held
+    return False
 
 
 def _explain(state: State, key: InstrumentId) -> None:
@@ -267,6 +276,8 @@ def _count_others(state: State, event: AccountReported) -> None:
     ours = _instruments_held(state)
     there = {key for key in state.foreign if key.venue == event.venue}
     for key in (there | held.keys()) - ours:
+        if state.accounts.moved_ns.get((key.venue, str(key)), -1) >= event.as_of_ns:
+            continue  # what was executed since is not in the report
         rows = held.get(key, [])
         count_foreign(state, key, rows[0] if len(rows) == 1 else ZERO)
 

@@ -331,7 +331,7 @@ def test_other_instruments_and_spot_balances_do_not_stand_against_an_entry() -> 
 def test_a_refusal_for_what_is_not_ours_has_the_account_read_once() -> None:
     rig = beside("-2")
     assert code(rig) == "foreign_position"
-    rig.wait(0.2)
+    rig.wait(5)
     assert reads(rig) == 1
     assert code(rig) == "foreign_position"
     rig.wait(1)

@@ -147,14 +147,13 @@ def test_a_fill_told_again_after_its_order_ended_is_nothing() -> None:
     assert rig.last == ()
 
 
-def test_a_fill_told_again_after_its_position_closed_is_only_logged() -> None:
+def test_a_fill_told_again_after_its_position_closed_is_nothing() -> None:
     rig = Rig()
     rig.open()
     rig.trade(95.0)
     rig.filled(rig.exits()[0], "95", venue_trade_id="once")
-    notices = rig.notices()
     rig.fill(rig.exits()[0], "95", venue_trade_id="once")
-    assert (rig.notices(), logged(rig)) == (notices, ["order.unexpected_fill"])
+    assert rig.last == ()
 
 
 # What is not ours

@@ -1,9 +1,15 @@
 """When a venue's account is read."""
 
+from decimal import Decimal
+
+from engine.model.effects import ReadAccount
+from engine.model.instrument import Market
 from engine.model.position import Position
 from tests.engine.core.accounts_rig import reads, report, resumed, row, settled
 from tests.engine.core.restarts import opened
 from tests.engine.core.rig import ETH_PERP, Rig
+
+D = Decimal
 
 
 def holding() -> tuple[Rig, Position]:
@@ -12,18 +18,21 @@ def holding() -> tuple[Rig, Position]:
     return rig, rig.open()
 
 
-def test_nothing_is_read_where_nothing_is_open() -> None:
-    rig = Rig()
-    rig.wait(100)
-    assert reads(rig) == 0
+def test_every_account_is_read_at_the_start_and_each_interval_though_nothing_is_open() -> None:
+    rig = Rig(
+        fee_rates={(venue, market): D(0) for venue in ("binance", "bybit") for market in Market}
+    )
+    assert [e.venue for e in rig.effects if isinstance(e, ReadAccount)] == ["binance", "bybit"]
+    for _ in range(29):
+        rig.wait(1)
+        assert reads(rig) == 0
+    rig.wait(1)
+    assert reads(rig) == 2
 
 
-def test_an_account_is_read_at_once_after_a_start_and_after_the_first_entry() -> None:
+def test_what_a_start_found_open_is_read_again_soon() -> None:
     rig, _ = opened()
-    rig.wait(0.2)
-    assert reads(rig) == 1
-    rig, _ = holding()
-    rig.wait(0.2)
+    rig.wait(5)
     assert reads(rig) == 1
 
 
@@ -103,12 +112,15 @@ def test_after_a_gap_the_account_is_read_and_every_order_that_left_is_asked_for(
     assert reads(rig) == 0
 
 
-def test_a_gap_of_another_venue_or_with_nothing_open_asks_nothing() -> None:
+def test_after_a_gap_of_another_venue_no_order_of_this_one_is_asked_for() -> None:
     rig, position = holding()
     rig.close(position)
     rig.sent(rig.exits()[0])
     resumed(rig, "binance")
-    assert rig.last == ()
-    rig.filled(rig.exits()[0], "100")
+    assert rig.last == (ReadAccount("binance"),)
+
+
+def test_after_a_gap_the_account_is_read_though_nothing_is_open() -> None:
+    rig = Rig()
     resumed(rig)
-    assert rig.last == ()
+    assert rig.last == (ReadAccount("bybit"),)
