@@ -47,7 +47,15 @@ from engine.model.effects import (
     Watch,
 )
 from engine.model.errors import Misconfigured, Retryable
-from engine.model.events import ClockAdvanced, Continued, Event, ExitsAmended, OrderUpdated, Started
+from engine.model.events import (
+    ClockAdvanced,
+    Continued,
+    Event,
+    ExitsAmended,
+    OrderDeferred,
+    OrderUpdated,
+    Started,
+)
 from engine.model.exit_checks import ExitProblem
 from engine.model.instrument import InstrumentId
 from engine.model.order import Order, OrderStatus
@@ -167,7 +175,12 @@ class Flow:
             self._carry_out(effects, None)
 
     def handle(self, event: Event) -> None:
-        """Take any event; its records are committed later, in order."""
+        """Take any event; its records are committed later, in order.
+
+        A pause is counted from the clock, which is told before it: after a stall it is overdue.
+        """
+        if isinstance(event, OrderDeferred):
+            self._tell_clock()
         effects = self._guardian.handle(event)
         if effects:
             self._carry_out(effects, None)
@@ -259,6 +272,8 @@ class Flow:
 
     def _enter(self, order: Order) -> None:
         """Send a committed entry, unless it was overtaken while it waited."""
+        if self._guardian.waits(order):
+            return
         at_ns = self._clock.now_ns()
         refusal = self._guardian.entry_refusal(order, at_ns)
         if self._gate is not None:

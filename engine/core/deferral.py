@@ -62,6 +62,7 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
     if event.retry_after_ns > 0:
         venue = order.instrument.id.venue
         state.path.paused[venue] = max(due_ns, state.path.paused.get(venue, 0))
+        _hold_back_entries(state, venue)
     state.log(
         "order.deferred",
         client_order_id=key,
@@ -69,6 +70,15 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
         pause_ms=pause_ns // 1_000_000,
         message=event.message,
     )
+
+
+def _hold_back_entries(state: State, venue: str) -> None:
+    """Entries of a venue that wait for their commit are not sent when it is over."""
+    for order in state.orders.values():
+        key = order.client_order_id
+        unsent = order.status is OrderStatus.INTENDED and order.purpose is not Purpose.EXIT
+        if unsent and order.instrument.id.venue == venue and key not in state.path.postponed:
+            state.path.postponed[key] = Postponed(0, state.path.paused[venue])
 
 
 def _pause_ns(retry_after_ns: int, times: int) -> int:

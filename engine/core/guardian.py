@@ -149,6 +149,10 @@ class Guardian:
         """Why an entry must not be sent after its commit; None when it may be."""
         return entry_refusal(self._state, order, at_ns)
 
+    def waits(self, order: Order) -> bool:
+        """Tell whether an order is to be sent later: its venue asked for a pause meanwhile."""
+        return self._state.path.waits(order.client_order_id)
+
     def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
         """Why an amendment cannot be made; empty when it can."""
         return amendment_problems(self._state, event)

@@ -3,6 +3,7 @@
 import pytest
 
 from engine.model.effects import SubmitOrder
+from engine.model.signal import Outcome
 from tests.engine.core.rig import BTC_PERP, ETH_PERP, Rig
 
 
@@ -57,3 +58,20 @@ def test_what_waits_with_its_venue_is_not_looked_up(seconds: int) -> None:
     rig.trade(100.0, ETH_PERP)
     rig.wait(seconds - 0.5)
     assert rig.asked() == []
+
+
+def test_an_entry_that_waits_for_its_commit_waits_for_its_venue_too() -> None:
+    rig = Rig()
+    rig.open()
+    rig.trade(95.0)
+    rig.sent(rig.exits()[0])
+    other = rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    entry = rig.submitted()[-1]
+    assert not rig.guardian.waits(entry)
+    rig.deferred(rig.exits()[0], 7)
+    assert rig.guardian.waits(entry)
+    rig.wait(8)
+    assert entry in rig.submitted(rig.last)
+    assert not rig.guardian.waits(entry)
+    assert rig.outcome(other).outcome is Outcome.PENDING
