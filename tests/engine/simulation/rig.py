@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from engine.model.signal import Action
 from engine.model.ticks import PriceSource
 from engine.simulation.books import BooksFactory
 from engine.simulation.history import Facts, History, Request, Venue
-from engine.simulation.plan import Fault, Plan, PlannedSignal, PricePath
+from engine.simulation.plan import Crash, Fault, Plan, PlannedSignal, PricePath
 from engine.simulation.prices import print_at
 from engine.simulation.virtual import VirtualLoop, run_virtually
 from engine.simulation.world import Storyteller, World
@@ -140,3 +141,16 @@ class Lived:
             for arrival in self.history.arrivals
             if arrival.order.client_order_id == key
         ]
+
+
+def crashing(call: int, *, after: bool) -> Lived:
+    """The usual life, killed at its n-th effect."""
+    return Lived(plan(crashes=(Crash(0, call, after, HEAL_MS - 1000, 1000),)))
+
+
+@cache
+def killed_at(point: str) -> Lived:
+    """The usual life, killed where it comes by a point for the first time."""
+    after = point.startswith("after ")
+    lives = (crashing(call, after=after) for call in range(1, 100))
+    return next(lived for lived in lives if lived.history.crash_points == {point: 1})
