@@ -2,7 +2,8 @@
 
 A foreign reduction is taken first from what is not ours, then from ours, oldest first (DESIGN.md
 2.6). A liquidation takes ours whatever else is held. While it is not known what else is held, that
-is after a start and where the venue keeps a leg for each side, executions wait for a report.
+is after a start and where the venue keeps a leg for each side, executions wait for a report; so do
+those that took more than we know of while an entry of ours is on its way.
 What an execution took neither from ours nor from what was known to be others' is kept: it may be
 what an entry of ours met (docs/decisions/0014-reconciliation.md).
 """
@@ -20,10 +21,10 @@ from engine.core.state import State
 from engine.model.effects import SaveFill
 from engine.model.events import FundingPaid, OrderFilled
 from engine.model.exits import ExitReason, Side
-from engine.model.ids import parse_client_order_id
+from engine.model.ids import Purpose, parse_client_order_id
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import ZERO, plain, ratio
-from engine.model.order import Fill, FillKind, OrderSide
+from engine.model.order import Fill, FillKind, OrderSide, OrderStatus
 from engine.model.position import Position
 
 MAX_UNCLAIMED = 200
@@ -68,15 +69,33 @@ def _book_foreign(state: State, fill: Fill) -> None:
     state.book(once)
     state.accounts.note_moved(fill.instrument, state.clock_ns)
     state.accounts.seen.pop(instrument, None)  # the report before may not have had it
-    if instrument in state.accounts.unsure:
-        state.accounts.held_back.setdefault(instrument, []).append(fill)
-        return
     of_others = ZERO
     if fill.kind is FillKind.TRADE:
         of_others = min(fill.qty, _reducible_of_others(state, fill))
-    taken = _take_from_ours(state, fill, fill.qty - of_others)
+    wanted = fill.qty - of_others
+    if instrument in state.accounts.unsure or _may_lack_entries(state, fill, wanted):
+        state.accounts.held_back.setdefault(instrument, []).append(fill)
+        state.accounts.wanted.add(instrument.venue)
+        return
+    taken = _take_from_ours(state, fill, wanted)
     _count_foreign(state, fill, taken)
     keep_unclaimed(state, fill, fill.qty - taken, of_others)
+
+
+def _may_lack_entries(state: State, fill: Fill, wanted: Decimal) -> bool:
+    """Tell whether a fill may have reduced what we were not told yet that we bought.
+
+    It would be booked in part, and the same execution is not booked twice to one position.
+    """
+    if wanted <= _reducible_of_ours(state, fill):
+        return False
+    return any(
+        order.instrument.id == fill.instrument.id
+        and order.purpose is not Purpose.EXIT
+        and order.status is not OrderStatus.INTENDED
+        and order.side is not fill.side
+        for order in state.orders.values()
+    )
 
 
 def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> None:
@@ -126,15 +145,15 @@ def book_unclaimed(state: State, instrument: InstrumentId, side: Side, needed: D
     kept = state.accounts.unclaimed.get(instrument, [])
     held = [p for p in state.active_on(instrument) if p.side is side and p.qty_open > ZERO]
     usable = [fill for fill in kept if _may_explain(state, fill, held)]
-    if sum((fill.qty for fill in usable), ZERO) < needed:
+    ours = sum((position.qty_open for position in held), ZERO)  # on spot others share the asset
+    if min(sum((fill.qty for fill in usable), ZERO), ours) < needed:
         return False
-    for fill in reversed(usable):
+    while needed > ZERO:
+        fill = usable.pop()
         part = min(fill.qty, needed)
         needed -= _take_from_ours(state, fill, part, is_older=True)
         place = kept.index(fill)
         kept[place : place + 1] = [split_fill(fill, part)[1]] if part < fill.qty else []
-        if needed == ZERO:
-            break
     return True
 
 

@@ -3,13 +3,17 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
+
 from engine.core.fills import MAX_UNCLAIMED
 from engine.model.effects import SaveFill
 from engine.model.exits import ExitReason
-from engine.model.order import Fill, FillKind
+from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.order import Fill, FillKind, Order, OrderStatus
 from engine.model.position import Position, PositionStatus
-from tests.engine.core.accounts_rig import MONEY, balance, row, settled, told
-from tests.engine.core.rig import BTC_PERP, BTC_SPOT, Rig
+from tests.engine.core.accounts_rig import MONEY, balance, reads, report, row, settled, told
+from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig
 
 D = Decimal
 
@@ -104,7 +108,7 @@ def test_what_turned_others_to_the_other_side_explains_by_what_is_left() -> None
 
 
 def test_the_latest_executions_explain_first_and_each_as_far_as_it_went() -> None:
-    rig = Rig(add_on_same=False)
+    rig = Rig()
     first = rig.foreign(BTC_PERP, "sell", "0.3", "104")
     second = rig.foreign(BTC_PERP, "sell", "0.2", "105")
     rig.now += 1
@@ -121,16 +125,13 @@ def test_the_latest_executions_explain_first_and_each_as_far_as_it_went() -> Non
     assert rig.position(position).qty_open + rig.position(again).qty_open == D("1.7")
 
 
-def test_what_is_left_of_an_execution_explains_a_later_position() -> None:
-    rig, position, before = met("1.5")
+def test_what_met_others_whole_is_closed_and_their_rest_bars_the_next_entry() -> None:
+    rig, position, _ = met("1.5")
     settled(rig, row("short", "0.5"), times=3)
     closed = rig.position(position)
     assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.EXTERNAL)
-    rig.wait(1)
-    signal = rig.signal("buy")
-    assert str(rig.outcome(signal).reason).startswith("unexplained") is False
-    assert rig.guardian._state.accounts.unclaimed[BTC_PERP.id][0].qty == D("0.5")
-    assert before.qty == D("1.5")
+    refused = rig.outcome(rig.signal("buy"))
+    assert str(refused.reason).startswith("foreign_position: bybit:linear:BTCUSDT has 0.5 BTC")
 
 
 def test_it_was_not_closed_before_it_was_opened() -> None:
@@ -169,6 +170,19 @@ def test_an_exit_that_sold_what_was_bought_later_leaves_the_reduction_to_the_lat
     assert rig.position(position).qty_open == D("0.6")
 
 
+def test_an_execution_on_one_pair_of_an_asset_does_not_explain_what_another_pair_lacks() -> None:
+    other = replace(BTC_SPOT, id=InstrumentId("bybit", Market.SPOT, "BTCUSDC"), quote="USDC")
+    rig = Rig()
+    rig.balance("USDC", "10000")
+    rig.foreign(BTC_SPOT, "sell", "1.5", "104")
+    rig.now += 1
+    first = rig.open(instrument=BTC_SPOT)
+    second = rig.open(instrument=other)
+    settled(rig, balances=(*MONEY, balance("BTC", "0.5")), times=3)
+    assert rig.position(first).qty_open + rig.position(second).qty_open == 2
+    assert len(told(rig, "account.unexplained")) == 2
+
+
 def test_a_liquidation_of_before_is_kept_too() -> None:
     rig = Rig()
     rig.foreign(BTC_PERP, "sell", "0.4", "50", kind=FillKind.LIQUIDATION)
@@ -194,3 +208,76 @@ def test_only_so_many_executions_are_kept() -> None:
     for _ in range(MAX_UNCLAIMED + 5):
         rig.foreign(BTC_PERP, "sell", "0.1", "104")
     assert len(rig.guardian._state.accounts.unclaimed[BTC_PERP.id]) == MAX_UNCLAIMED
+
+
+# While an entry is on its way
+
+
+def entering(qty: str) -> tuple[Rig, Order]:
+    """An entry of one unit that was sent, and of which so much is known to be filled."""
+    rig = Rig()
+    rig.signal("buy")
+    rig.trade(100.0)
+    entry = rig.submitted()[0]
+    rig.sent(entry)
+    rig.fill(entry, "100", qty)
+    return rig, entry
+
+
+def test_what_took_more_than_is_known_waits_for_the_rest_of_the_entry() -> None:
+    rig, entry = entering("0.4")
+    fill = rig.foreign(BTC_PERP, "sell", "1", "50", kind=FillKind.LIQUIDATION)
+    assert booked(rig) == []
+    rig.fill(entry, "100", "0.6")
+    rig.update(entry, OrderStatus.FILLED)
+    settled(rig)
+    assert booked(rig) == [(fill.venue_trade_id, D(1), D(50))]
+    closed = rig.position(entry.position_id)
+    assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.LIQUIDATION)
+
+
+def test_what_was_filled_after_a_liquidation_is_not_touched_by_it() -> None:
+    rig, entry = entering("0.4")
+    rig.foreign(BTC_PERP, "sell", "0.4", "50", kind=FillKind.LIQUIDATION)
+    assert rig.position(entry.position_id).qty_open == 0
+    rig.filled(entry, "100")
+    assert rig.position(entry.position_id).qty_open == 1
+
+
+def test_the_account_is_read_soon_for_what_waits_for_an_entry() -> None:
+    rig, _ = entering("0.4")
+    settled(rig, row("long", "0.4"))
+    rig.foreign(BTC_PERP, "sell", "0.5", "50")
+    rig.wait(4)
+    rig.wait(1)
+    assert reads(rig) == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "instrument"), [("buy", BTC_PERP), ("sell", ETH_PERP), ("sell", BTC_SPOT)]
+)
+def test_what_cannot_have_taken_from_the_entry_waits_for_nothing(
+    side: str, instrument: Instrument
+) -> None:
+    rig, _ = entering("0.4")
+    rig.foreign(instrument, side, "1", "100")
+    assert "venue.foreign_fill" in rig.logged(rig.last)
+
+
+def test_an_entry_that_has_not_left_is_told_what_others_hold() -> None:
+    rig = Rig()
+    report(rig)
+    rig.signal("buy")
+    rig.trade(100.0)
+    rig.foreign(BTC_PERP, "sell", "1", "100")
+    refusal = rig.guardian.entry_refusal(rig.submitted()[0], rig.now)
+    assert str(refusal).startswith("foreign_position: ")
+
+
+def test_while_an_exit_is_on_its_way_nothing_waits() -> None:
+    rig = Rig()
+    position = rig.open()
+    rig.close(position, "0.5")
+    rig.sent(rig.exits()[0])
+    rig.foreign(BTC_PERP, "sell", "2", "100")
+    assert rig.position(position).qty_open == 0
