@@ -185,14 +185,14 @@ CLOSE_DEFECTS = (
         "retry_dust_for_ever",
         "a rest that cannot be sold is never booked as dust",
         (14,),
-        "engine.core.closing:_is_dust",
+        "engine.core.finishing:_is_dust",
         _retry_dust_for_ever,
     ),
     Sabotage(
         "book_a_whole_as_dust",
         "what a partly filled close leaves is booked as dust",
         (2, 3, 6),
-        "engine.core.closing:finish_if_flat",
+        "engine.core.finishing:finish_if_flat",
         _book_a_whole_as_dust,
     ),
     Sabotage(
