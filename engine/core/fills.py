@@ -14,7 +14,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.core.accounting import apply_exit, base_fee, split_fill
-from engine.core.closing import BEING_CLOSED
+from engine.core.closing import BEING_CLOSED, in_flight
 from engine.core.finishing import finish_if_flat, finish_if_nothing_left
 from engine.core.orders import book_fill
 from engine.core.state import State
@@ -176,18 +176,33 @@ def _reducible_of_ours(state: State, fill: Fill) -> Decimal:
 
 
 def _take_from_ours(state: State, fill: Fill, qty: Decimal, *, is_older: bool = False) -> Decimal:
-    """Take up to ``qty`` of a fill from our positions, oldest first; returns what was taken."""
-    rest, wanted = fill, qty
-    for position in state.active_on(fill.instrument.id):
-        part = min(wanted, position.qty_open)
-        if part <= ZERO or not _can_reduce(position, fill, is_older=is_older):
-            continue
+    """Take up to ``qty`` of a fill from our positions; returns what was taken."""
+    rest = fill
+    shares = _shares(state, fill, qty, is_older=is_older)
+    for position, part in shares:
         piece = rest
         if part < rest.qty:
             piece, rest = split_fill(rest, part)
         _reduce(state, position, piece)
-        wanted -= part
-    return qty - wanted
+    return sum((part for _, part in shares), ZERO)
+
+
+def _shares(
+    state: State, fill: Fill, qty: Decimal, *, is_older: bool
+) -> list[tuple[Position, Decimal]]:
+    """Share ``qty`` of a fill among our positions, oldest first.
+
+    What exits in flight ask for comes last: they may get it of what the others bought.
+    """
+    positions = state.active_on(fill.instrument.id)
+    able = [p for p in positions if _can_reduce(p, fill, is_older=is_older)]
+    shares = {p.id: ZERO for p in able}
+    for asked in ({p.id: in_flight(state, p) for p in able}, shares):
+        for position in able:
+            part = min(qty, max(position.qty_open - asked[position.id], ZERO))
+            shares[position.id] += part
+            qty -= part
+    return [(p, shares[p.id]) for p in able if shares[p.id] > ZERO]
 
 
 def _can_reduce(position: Position, fill: Fill, *, is_older: bool = False) -> bool:

@@ -167,9 +167,11 @@ def _compare(state: State, key: InstrumentId, event: AccountReported) -> bool:
         legs = _legs(state, instrument, rows, event.balances)
     (state.accounts.unsure.add if len(rows) > 1 else state.accounts.unsure.discard)(key)
     lacking_legs = [leg for leg in legs if leg.lacks]
-    if lacking_legs and not _count_difference(state, key, lacking_legs[0], nets=len(rows) <= 1):
-        return False
-    if lacking_legs:  # by executions that were told before
+    if lacking_legs:
+        nets = len(rows) <= 1
+        if not (nets and _is_explained_by_older(state, key, lacking_legs[0])):
+            _count_difference(state, key, lacking_legs[0])
+            return False
         legs = _legs(state, instrument, rows, event.balances)
         state.accounts.based.discard(key)
     state.accounts.differences.pop(key, None)
@@ -218,28 +220,28 @@ def _legs(
     return legs
 
 
-def _count_difference(state: State, key: InstrumentId, leg: _Leg, *, nets: bool) -> bool:
+def _is_explained_by_older(state: State, key: InstrumentId, leg: _Leg) -> bool:
+    """Take what ours lacks by executions from before it, when none that explains it has come."""
+    count = state.accounts.differences.get(key, 0) + 1
+    lacking = leg.ours - leg.held
+    return count >= DIFFERENCES_UNTIL_TOLD and book_unclaimed(state, key, leg.side, lacking)
+
+
+def _count_difference(state: State, key: InstrumentId, leg: _Leg) -> None:
     """Count a report that holds less than ours; what is not ours stays as the executions told it.
 
-    An execution that explains the difference may still come. When none came, those told before that
-    nothing else explains are what our entry met, where the venue nets.
-
-    Returns:
-        Whether they explain it.
+    An execution that explains the difference may still come.
     """
     state.accounts.seen.pop(key, None)
     count = state.accounts.differences.get(key, 0) + 1
     state.accounts.differences[key] = count
     if count < DIFFERENCES_UNTIL_TOLD:
-        return False
-    if nets and book_unclaimed(state, key, leg.side, leg.ours - leg.held):
-        return True
+        return
     if key not in state.unexplained:
         data = {"instrument": str(key), "ours": plain(leg.ours), "venue": plain(leg.held)}
         state.log("account.unexplained", **data)
         state.notify("account.unexplained", **data)
     state.unexplained[key] = leg.held
-    return False
 
 
 def _explain(state: State, key: InstrumentId) -> None:

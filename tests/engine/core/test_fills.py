@@ -59,6 +59,18 @@ def test_a_foreign_reduction_is_taken_from_the_oldest_first_and_the_rest_is_logg
     assert "venue.foreign_fill" in logged(rig)
 
 
+def test_what_an_exit_in_flight_asks_for_is_reduced_last() -> None:
+    rig = Rig()
+    a = rig.open(strategy="a")
+    rig.now += 1
+    b = rig.open(strategy="b")
+    rig.close(a, "0.8")
+    rig.foreign(BTC_PERP, "sell", "0.7", "100")
+    assert (rig.position(a).qty_open, rig.position(b).qty_open) == (D("0.8"), D("0.5"))
+    rig.foreign(BTC_PERP, "sell", "0.6", "100")
+    assert (rig.position(a).qty_open, rig.position(b).qty_open) == (D("0.7"), 0)
+
+
 def test_a_foreign_fill_counts_once_even_when_it_closed_what_it_was_booked_to() -> None:
     rig = Rig()
     rig.open(strategy="a")
