@@ -75,10 +75,12 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
 def _hold_back_entries(state: State, venue: str) -> None:
     """Entries of a venue that wait for their commit are not sent when it is over."""
     for order in state.orders.values():
-        key = order.client_order_id
-        unsent = order.status is OrderStatus.INTENDED and order.purpose is not Purpose.EXIT
-        if unsent and order.instrument.id.venue == venue and key not in state.path.postponed:
-            state.path.postponed[key] = Postponed(0, state.path.paused[venue])
+        key, is_entry = order.client_order_id, order.purpose is not Purpose.EXIT
+        of_venue = order.instrument.id.venue == venue
+        if of_venue and is_entry and key not in state.sent_ns and not state.path.waits(key):
+            before = state.path.postponed.get(key)
+            times = before.times if before else 0
+            state.path.postponed[key] = Postponed(times, state.path.paused[venue])
 
 
 def _pause_ns(retry_after_ns: int, times: int) -> int:

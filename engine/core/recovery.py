@@ -45,7 +45,7 @@ from engine.model.ids import Purpose
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 from engine.model.position import GuardStatus, Position, PositionStatus
-from engine.model.signal import SignalRecord
+from engine.model.signal import Signal, SignalRecord
 
 ASK_AGAIN_NS = 1_000_000_000
 TELL_SILENCE_NS = 5_000_000_000
@@ -151,22 +151,22 @@ def _take_up_signal(state: State, record: SignalRecord, acted: set[str | None]) 
     signal = record.signal
     if record.position_id is None and not closes_only(signal):
         enter(state, signal, signal.id)
-    elif record.position_id is None or _is_forgotten(state, record, acted):
+    elif record.position_id is None:
         close_by_signal(state, signal, again=True)
-    elif closes_only(signal) or record.position_id not in state.positions:
+    elif record.position_id not in state.positions or (closes_only(signal) and signal.id in acted):
         settle_close_signal(state, signal.id)
+    elif _is_forgotten(state.positions[record.position_id], signal, acted):
+        size = signal.size if closes_only(signal) else None
+        close_by_signal(state, replace(signal, size=size), again=True)
 
 
-def _is_forgotten(state: State, record: SignalRecord, acted: set[str | None]) -> bool:
+def _is_forgotten(position: Position, signal: Signal, acted: set[str | None]) -> bool:
     """Tell whether a close waited for answers when the process ended, and nothing was made of it.
 
-    The opposite signal that closes does so whole, which its position remembers.
+    A signal that has a position and neither opened it nor added to it was to close it, as an
+    opposite one does.
     """
-    position = state.positions.get(record.position_id or "")
-    signal = record.signal
-    if position is None or not closes_only(signal) or signal.id in acted:
-        return False
-    return position.closing_signal_id != signal.id
+    return signal.id not in {*acted, position.signal_id, position.closing_signal_id}
 
 
 def discover(state: State, position: Position, generation: int, event: OrderLookedUp) -> Order:

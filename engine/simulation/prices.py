@@ -219,10 +219,10 @@ def print_at(instrument: Instrument, price: float, at_ms: int) -> Print:
 
 
 def sweep(instrument: Instrument, price: float, from_ms: int) -> list[Print]:
-    """Return prints that reach every limit: far below a price, far above, and below again.
+    """Return prints that reach every limit: far below a price, far above, below again, and back.
 
     A step is less than what would be held as an absurd jump. The second way down is for stops that
-    follow a peak.
+    follow a peak; at the price where it began everything can be sold again.
     """
     grid = Grid(instrument.tick_size)
     levels = _levels(grid.ticks(price))
@@ -234,7 +234,7 @@ def sweep(instrument: Instrument, price: float, from_ms: int) -> list[Print]:
 
 def _levels(start: float) -> Iterator[float]:
     level = start
-    for goal in (start * SWEEP_LOW, start * SWEEP_HIGH, start * SWEEP_LOW):
+    for goal in (start * SWEEP_LOW, start * SWEEP_HIGH, start * SWEEP_LOW, start):
         step = 1 + SWEEP_STEP if goal > level else 1 - SWEEP_STEP
         while level != goal:
             ahead = level * step

@@ -45,7 +45,10 @@ def judge_sending(case: Case) -> None:
 
 
 def _judge_order(case: Case, requests: list[Request]) -> None:
-    """An entry leaves after its commit; an exit's id is the next one, or one there was."""
+    """An entry leaves after its commit; an exit's id is one that a start would ask for.
+
+    Past the lease an exit is looked up first, and one that was decided later may leave before it.
+    """
     last = -1
     for at_ns, _, order in requests:
         key = order.client_order_id
@@ -60,7 +63,7 @@ def _judge_order(case: Case, requests: list[Request]) -> None:
             continue
         case.judged(SEQUENCE)
         durable_ns = case.durable.get(key)
-        if ours[2] > last + 1 and (durable_ns is None or durable_ns > at_ns):
+        if ours[2] > last + MOST_IN_FLIGHT and (durable_ns is None or durable_ns > at_ns):
             case.blame(10, SEQUENCE, at_ns, f"{key} was sent after generation {last}")
         last = max(last, ours[2])
 

@@ -47,7 +47,7 @@ def restart(old: Rig, **changes: Any) -> Rig:
     records = {e.record.signal.id: e.record for e in old.effects if isinstance(e, SaveSignal)}
     fills = [e for e in old.effects if isinstance(e, SaveFill)]
     rig = Rig(**changes)
-    rig.now, rig._trades = old.now, old._trades
+    rig.now, rig._trades, rig._signals = old.now, old._trades, old._signals
     rig.handle(
         Started(
             at_ns=old.now,

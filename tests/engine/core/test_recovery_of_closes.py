@@ -41,6 +41,16 @@ def test_a_closing_signal_survives_a_crash_and_is_settled() -> None:
     assert again.position(KEY).status is PositionStatus.CLOSED
 
 
+def test_every_signal_that_asked_for_a_close_is_settled_after_a_crash() -> None:
+    rig, _ = opened()
+    first, second = rig.signal("close"), rig.signal("sell")
+    again = restart(rig)
+    answer_absent(again, 0, 1, 2, 3)
+    again.filled(again.exits()[0], "100")
+    assert again.outcome(first).outcome is Outcome.CLOSED
+    assert again.outcome(second).outcome is Outcome.CLOSED
+
+
 def test_a_part_close_by_a_signal_survives_a_crash_once() -> None:
     rig, _ = opened()
     close = rig.signal("close", size=HALF)

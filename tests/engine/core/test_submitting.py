@@ -75,3 +75,18 @@ def test_an_entry_that_waits_for_its_commit_waits_for_its_venue_too() -> None:
     assert entry in rig.submitted(rig.last)
     assert not rig.guardian.waits(entry)
     assert rig.outcome(other).outcome is Outcome.PENDING
+
+
+def test_an_entry_that_is_to_be_sent_again_after_its_commit_waits_too() -> None:
+    rig = Rig()
+    rig.open()
+    rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    entry = rig.submitted()[-1]
+    rig.sent(entry)
+    rig.deferred(entry)
+    assert entry.client_order_id in [o.client_order_id for o in rig.submitted(rig.wait(1))]
+    rig.trade(95.0)
+    rig.sent(rig.exits()[0])
+    rig.deferred(rig.exits()[0], 7)
+    assert rig.guardian.waits(entry)

@@ -23,7 +23,7 @@ def test_an_entry_that_left_before_its_commit_is_found():
 
 def test_an_exit_that_skips_its_sequence_is_found():
     lifetime = opened()
-    skipped = order(Purpose.EXIT, 1, signal_id=None)
+    skipped = order(Purpose.EXIT, 4, signal_id=None)
     lifetime.history.requests.append(Request(1000 * MS, 0, skipped))
     assert "exit_sequence" in lifetime.names()
     lifetime.commit(999, SaveOrder(skipped))
