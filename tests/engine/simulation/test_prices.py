@@ -154,7 +154,7 @@ def test_the_sweep_goes_through_every_limit_and_back():
     assert prices[bottom] == pytest.approx(20_000)
     assert prices[top] == pytest.approx(150_000)
     assert bottom < top
-    assert 20_000 == pytest.approx(min(prices[top:]))
+    assert min(prices[top:]) == pytest.approx(20_000)
     assert prices[-1] == pytest.approx(50_000)
 
 
