@@ -12,13 +12,15 @@ from engine.core.state import GuardConfig
 from engine.model.effects import Effects
 from engine.model.events import Event
 from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.order import FillKind, OrderSide
+from engine.model.signal import Action
+from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.simulation.books import Books, BooksFactory, ModelBooks
 from engine.simulation.exchange import LATENCY_NS, Exchange
 from engine.simulation.faults import Faults
 from engine.simulation.history import Facts, History, Life, Venue
+from engine.simulation.mishaps import TWIN, Mishaps
 from engine.simulation.people import People
-from engine.simulation.plan import Crash, Fault, Plan, Print
+from engine.simulation.plan import Crash, Plan, PlannedSignal, Print
 from engine.simulation.prices import print_at, sweep
 from engine.simulation.process import Process
 from engine.simulation.virtual import VirtualLoop
@@ -26,14 +28,20 @@ from engine.simulator.matching import VenueRules
 
 OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
 REST_LIMIT_NS = 600 * NS_PER_SECOND
+TICKS = (TradeTick, QuoteTick, MarkTick)
 LOOK_NS = 500 * NS_PER_MS
 THIRD_ASSET_SHARE = 0.3
 RESTART_MS = 3000
 MAX_ERRORS = 3
 """After so many errors of its own the service is not started again: the lifetime has failed."""
 
-HOME, TWIN = "home", "twin"
+HOME = "home"
 CALM_NS = 2 * NS_PER_SECOND
+CALM_MS = 2_000
+LEAST_POSITIONS, LEAST_TICKS, TOP_UPS = 3, 200, 4
+LATE, LATE_EVERY_MS = 900, 100
+"""Numbers of the signals that top a lifetime up, and how often a price is made for it."""
+
 FEES = {Market.SPOT: Decimal("0.001"), Market.LINEAR: Decimal("0.0005")}
 
 
@@ -72,8 +80,10 @@ class World:
         }
         self._paths: dict[InstrumentId, list[Print]] = {p.instrument.id: [] for p in plan.paths}
         self._people = People(self)
+        self._mishaps = Mishaps(self)
         self._died = asyncio.Event()
         self._last_ms = 0
+        self._late = 0
 
     # Time
 
@@ -137,8 +147,9 @@ class World:
         lives = self._loop.create_task(self._lives())
         await self._until(self.plan.heal_ms * NS_PER_MS)
         self._heal()
-        for stage in (self._stay_calm, self._sweep, self._close_all):
-            if not await self._rest(stage):
+        stages = (self._stay_calm, *[self._top_up] * TOP_UPS, self._sweep, self._close_all)
+        for stage in stages:
+            if (stage != self._top_up or self._lacks()) and not await self._rest(stage):
                 break
         lives.cancel()
         for process in list(self.processes):
@@ -146,15 +157,6 @@ class World:
 
     def _lay_out(self) -> None:
         plan = self.plan
-        beginnings: dict[str, Callable[[Fault], None]] = {
-            "ext": self._by_hand,
-            "ext_add": self._by_hand,
-            "liq": self._by_hand,
-            "jump": self._jump,
-            "stall": self._stall,
-            "twin": self._second,
-            "partial": self._in_parts,
-        }
         self._make_prices((path.instrument, path.prints) for path in plan.paths)
         for planned in plan.signals:
             for at_ms in planned.deliveries_ms:
@@ -162,7 +164,7 @@ class World:
         for act in plan.acts:
             self._at(act.at_ms, self._people.act, act)
         for fault in plan.faults:
-            begin = beginnings.get(fault.kind)
+            begin = self._mishaps.beginnings.get(fault.kind)
             if begin is not None:
                 self._at(fault.at_ms, begin, fault)
         for crash in plan.crashes:
@@ -215,7 +217,7 @@ class World:
         while True:
             self._died.clear()
             crash = crashes.get(starts)
-            life = self._begin(crash if self._is_ill else None, HOME)
+            life = self.begin(crash if self._is_ill else None, HOME)
             await self._died.wait()
             if len(self.history.errors) >= MAX_ERRORS:
                 return
@@ -224,7 +226,8 @@ class World:
                 starts += 1
             await asyncio.sleep(down_ms / 1000)
 
-    def _begin(self, crash: Crash | None, host: str) -> Life:
+    def begin(self, crash: Crash | None, host: str) -> Life:
+        """Start a process on a host."""
         number = len(self.history.lives)
         self.say(f"life {number} begins at {host}")
         process = Process(self, number, crash, host)
@@ -235,52 +238,6 @@ class World:
     @property
     def _is_ill(self) -> bool:
         return self.now_ns < self.plan.heal_ms * NS_PER_MS
-
-    # Faults that begin by themselves
-
-    def _by_hand(self, fault: Fault) -> None:
-        """The owner trades past us, or the venue liquidates."""
-        exchange, instrument = self._subject(fault)
-        if instrument is None or instrument.id not in exchange.prints:
-            return
-        held = exchange.held(instrument)
-        kind = FillKind.LIQUIDATION if fault.kind == "liq" else FillKind.TRADE
-        if fault.kind == "liq" and (not held or instrument.id.market is Market.SPOT):
-            return
-        share = Decimal(1) if fault.kind == "liq" else Decimal(repr(fault.amount))
-        qty = instrument.floor_qty(abs(held) * share)
-        side = OrderSide.SELL if held > 0 else OrderSide.BUY
-        if fault.kind == "ext_add":
-            qty, side = max(qty, instrument.min_qty), side.opposite
-        if qty > 0:
-            self.faults.note(fault)
-            self.say(f"{fault.kind}: {side} {qty} {instrument.id}")
-            exchange.trade_by_hand(instrument, side, qty, kind)
-
-    def _subject(self, fault: Fault) -> tuple[Exchange, Instrument | None]:
-        paths = [p.instrument for p in self.plan.paths if p.instrument.id == fault.instrument]
-        venue = fault.venue or (paths[0].id.venue if paths else next(iter(self.venues)))
-        return self.venues[venue], paths[0] if paths else None
-
-    def _jump(self, fault: Fault) -> None:
-        self.faults.note(fault)
-        self.utc_error_ns += round(fault.amount * NS_PER_SECOND)
-
-    def _stall(self, fault: Fault) -> None:
-        process = self.process
-        if process is not None:
-            self.faults.note(fault)
-            process.stall(fault.for_ms * NS_PER_MS)
-
-    def _second(self, fault: Fault) -> None:
-        """Somebody starts a second installation on the same database."""
-        self.faults.note(fault)
-        self._begin(None, TWIN)
-
-    def _in_parts(self, fault: Fault) -> None:
-        for name, exchange in self.venues.items():
-            if fault.venue in {None, name}:
-                exchange.fill_in_parts(fault)
 
     # The end
 
@@ -330,6 +287,33 @@ class World:
             price = made[-1].last if made else path.prints[0].last
             self._print(path.instrument, print_at(path.instrument, price, now_ms))
         self.after(CALM_NS, self._stay_calm)
+
+    def _top_up(self) -> None:
+        """See to it that there were enough positions and prices, also where most was refused."""
+        lacking, ticks = self._lacks(), self._ticks()
+        now_ms, paths = self.now_ns // NS_PER_MS, self.plan.paths
+        for _ in range(lacking):
+            self._late += 1
+            instrument = paths[self._late % len(paths)].instrument
+            name = f"late {self._late}"
+            late = PlannedSignal(
+                LATE + self._late, instrument, Action.BUY, (now_ms,), strategy=name
+            )
+            self._people.deliver(late)
+            prints = [
+                print_at(instrument, self._price_of(instrument), now_ms + LATE_EVERY_MS * place)
+                for place in range(1, max(LEAST_TICKS - ticks, 0) + 1)
+            ]
+            self._make_prices([(instrument, prints)])
+            self._last_ms = max(self._last_ms, now_ms + LATE_EVERY_MS * len(prints) + CALM_MS)
+
+    def _lacks(self) -> int:
+        """Return how many positions a lifetime lacks, one where it lacks prices."""
+        opened = sum(1 for position in self.facts().positions if position.qty > 0)
+        return max(LEAST_POSITIONS - opened, int(self._ticks() < LEAST_TICKS))
+
+    def _ticks(self) -> int:
+        return sum(1 for told in self.history.told if isinstance(told.event, TICKS))
 
     def _sweep(self) -> None:
         """Take prices through whatever limit is left."""
