@@ -107,9 +107,10 @@ class Exchange:
     def price(self, instrument: Instrument, new: Print) -> None:
         """Trade at a new price."""
         self.prints[instrument.id] = new
+        if not (self.model.has_pending or instrument.id in self.model.account.positions):
+            return  # nothing of ours could come of it
         now_ns, time_ns = self._now_ns(), self.time_ns()
-        trade = TradeTick(instrument.id, new.last, new.at_ms, new.at_ms, now_ns)
-        self.model.observe(trade)
+        self._trade(instrument.id, new)
         if self.model.has_pending:
             size = max(float(instrument.min_qty), SHOWN / new.last)
             quote = QuoteTick(
@@ -120,6 +121,9 @@ class Exchange:
             mark = MarkTick(instrument.id, new.mark, None, 0, new.at_ms, now_ns)
             if self.model.observe(mark):
                 self.tell(self.model.on_tick(mark, time_ns))
+
+    def _trade(self, instrument: InstrumentId, new: Print) -> None:
+        self.model.observe(TradeTick(instrument, new.last, new.at_ms, new.at_ms, self._now_ns()))
 
     def pass_time(self) -> None:
         """Match what waited too long for a quote."""
@@ -133,6 +137,8 @@ class Exchange:
         before = self.model.orders.get(order.client_order_id)
         if before is not None:
             self._faults.happened("id_again")
+        if order.instrument.id in self.prints:
+            self._trade(order.instrument.id, self.prints[order.instrument.id])
         listed = replace(order, instrument=replace(order.instrument, trading=True))
         reports = self.model.submit(listed, self._now_ns(), self.time_ns())
         if self.model.orders.get(order.client_order_id) is not before:
