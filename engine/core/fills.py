@@ -3,7 +3,7 @@
 A foreign reduction is taken first from what is not ours, then from ours, oldest first (DESIGN.md
 2.6). A liquidation takes ours whatever else is held. While it is not known what else is held, that
 is after a start and where the venue keeps a leg for each side, executions wait for a report; so do
-those that took more than we know of while an entry of ours is on its way.
+those that took more than we know of while an entry of ours is on its way, or what an exit may sell.
 What an execution took neither from ours nor from what was known to be others' is kept: it may be
 what an entry of ours met (docs/decisions/0014-reconciliation.md).
 """
@@ -73,7 +73,8 @@ def _book_foreign(state: State, fill: Fill) -> None:
     if fill.kind is FillKind.TRADE:
         of_others = min(fill.qty, _reducible_of_others(state, fill))
     wanted = fill.qty - of_others
-    if instrument in state.accounts.unsure or _may_lack_entries(state, fill, wanted):
+    waits = _may_lack_entries(state, fill, wanted) or _may_be_sold(state, fill, wanted)
+    if instrument in state.accounts.unsure or waits:
         state.accounts.held_back.setdefault(instrument, []).append(fill)
         state.accounts.wanted.add(instrument.venue)
         return
@@ -96,6 +97,15 @@ def _may_lack_entries(state: State, fill: Fill, wanted: Decimal) -> bool:
         and order.side is not fill.side
         for order in state.orders.values()
     )
+
+
+def _may_be_sold(state: State, fill: Fill, wanted: Decimal) -> bool:
+    """Tell whether exits in flight may sell, of what others of ours buy, what a fill took."""
+    positions = state.active_on(fill.instrument.id)
+    held = [p for p in positions if _can_reduce(p, fill)]
+    asked = {p.id: in_flight(state, p) for p in held}
+    free = sum((max(p.qty_open - asked[p.id], ZERO) for p in held), ZERO)
+    return len(positions) > 1 and any(asked.values()) and wanted > free
 
 
 def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> None:

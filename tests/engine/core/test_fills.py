@@ -11,6 +11,7 @@ from engine.model.exits import ExitReason
 from engine.model.instrument import Instrument
 from engine.model.order import FillKind, OrderSide, OrderStatus
 from engine.model.position import Position, PositionStatus
+from tests.engine.core.accounts_rig import settled
 from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig, position_id
 
 D = Decimal
@@ -67,8 +68,21 @@ def test_what_an_exit_in_flight_asks_for_is_reduced_last() -> None:
     rig.close(a, "0.8")
     rig.foreign(BTC_PERP, "sell", "0.7", "100")
     assert (rig.position(a).qty_open, rig.position(b).qty_open) == (D("0.8"), D("0.5"))
-    rig.foreign(BTC_PERP, "sell", "0.6", "100")
-    assert (rig.position(a).qty_open, rig.position(b).qty_open) == (D("0.7"), 0)
+    assert "venue.foreign_fill" not in rig.logged()
+
+
+def test_what_exits_in_flight_may_sell_of_another_position_waits_for_the_report() -> None:
+    rig = Rig()
+    a = rig.open(strategy="a")
+    rig.now += 1
+    b = rig.open(strategy="b")
+    rig.close(a, "0.8")
+    rig.foreign(BTC_PERP, "sell", "1.5", "100")
+    assert (rig.position(a).qty_open, rig.position(b).qty_open) == (1, 1)
+    rig.fill(rig.exits()[0], "100", "0.5")
+    rig.update(rig.exits()[0], OrderStatus.CANCELLED, filled_qty=D("0.5"))
+    settled(rig)
+    assert (rig.position(a).qty_open, rig.position(b).qty_open) == (0, 0)
 
 
 def test_a_foreign_fill_counts_once_even_when_it_closed_what_it_was_booked_to() -> None:
