@@ -6,10 +6,14 @@ from msgspec import Struct
 from sqlalchemy import Connection, Select, select
 
 from engine.model.events import Balance, Started
+from engine.model.instrument import InstrumentId
 from engine.model.position import ACTIVE
 from engine.model.signal import Outcome
 from storage import rows
 from storage.tables import BALANCES, ORDERS, POSITIONS, SETTINGS, SIGNALS, TRADES
+
+TOLD_AGAIN_NS = 2 * 86_400 * 10**9
+"""How old an execution may be that is told again after a start."""
 
 ACCEPTING = "bot.accepting"
 """Name of the row of ``settings`` that holds the bot's switch; ``at`` is since when."""
@@ -46,7 +50,7 @@ def read_started(connection: Connection, at_ns: int) -> Started:
         orders=tuple(map(rows.order_struct, _rows(connection, orders))),
         signals=tuple(map(rows.signal_record, _rows(connection, signals))),
         balances=read_balances(connection),
-        booked=_booked(connection),
+        booked=_booked(connection) | _booked_of_others(connection, at_ns - TOLD_AGAIN_NS),
     )
 
 
@@ -69,6 +73,18 @@ def _booked(connection: Connection) -> frozenset[tuple[str, str]]:
         TRADES.c.position_id.in_(_ACTIVE_IDS)
     )
     return frozenset((key, trade) for key, trade in connection.execute(trades))
+
+
+def _booked_of_others(connection: Connection, since_ns: int) -> frozenset[tuple[str, str]]:
+    """Read which executions that were not ours are booked: venues tell the latest again."""
+    place = (TRADES.c.venue, TRADES.c.market, TRADES.c.symbol)
+    trades = select(*place, TRADES.c.venue_trade_id).where(
+        TRADES.c.client_order_id.is_(None), TRADES.c.time >= since_ns
+    )
+    return frozenset(
+        (str(InstrumentId(venue, market, symbol)), trade)
+        for venue, market, symbol, trade in connection.execute(trades)
+    )
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> Any:

@@ -152,7 +152,15 @@ class ModelBooks:
             orders=tuple(o for o in self._orders.values() if o.position_id in active),
             signals=tuple(sorted(pending, key=lambda r: (r.signal.received_at_ns, r.signal.id))),
             balances=tuple(self._balances[key] for key in sorted(self._balances)),
-            booked=frozenset(booked),
+            booked=frozenset(booked) | self._booked_of_others(),
+        )
+
+    def _booked_of_others(self) -> frozenset[tuple[str, str]]:
+        fills = (saved.fill for saved in self._fills.values())
+        return frozenset(
+            (str(fill.instrument.id), fill.venue_trade_id)
+            for fill in fills
+            if fill.client_order_id is None
         )
 
     # What the inbox reads

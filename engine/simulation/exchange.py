@@ -26,6 +26,9 @@ from engine.simulator.matching import Report, VenueModel, VenueOrder, VenueRules
 
 LATENCY_NS = 30_000_000
 REST_NS = 900 * NS_PER_MS
+AT_ONCE_NS = 40 * NS_PER_MS
+"""Where orders fill in parts, some are cancelled before they have met a quote."""
+
 SHOWN = 60.0
 """Value of every quote's displayed size, in quote asset: less than most orders."""
 
@@ -141,8 +144,11 @@ class Exchange:
             self._trade(order.instrument.id, self.prints[order.instrument.id])
         listed = replace(order, instrument=replace(order.instrument, trading=True))
         reports = self.model.submit(listed, self._now_ns(), self.time_ns())
-        if self.model.orders.get(order.client_order_id) is not before:
+        taken = self.model.orders.get(order.client_order_id)
+        if taken is not None and taken is not before:
             self.taken_ns[order.client_order_id] = self._now_ns()
+            if self._partial is not None and int(taken.venue_order_id) % 4 == 0:
+                self._after(AT_ONCE_NS, self._cancel_rest, order.client_order_id)
         return reports
 
     def look_up(self, client_order_id: str) -> OrderLookedUp:

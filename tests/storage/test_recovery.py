@@ -58,8 +58,11 @@ def test_fills_booked_for_active_positions_are_known_by_the_guardians_keys(ledge
             SaveFill(fill(trade=8, client_order_id=None), None),
         ]
     )
-    ours = order(1).client_order_id
-    assert ledger.load(NOON_NS).booked == {(ours, "t1"), (ours, "t2"), (position_id(1), "t7")}
+    ours, instrument = order(1).client_order_id, str(foreign.instrument.id)
+    of_active = {(ours, "t1"), (ours, "t2"), (position_id(1), "t7")}
+    of_others = {(instrument, "t7"), (instrument, "t8")}
+    assert ledger.load(NOON_NS).booked == of_active | of_others
+    assert ledger.load(NOON_NS + 3 * 86_400 * 10**9).booked == of_active
 
 
 def test_pending_signals_come_back_first_received_first(ledger: SqlLedger):

@@ -149,7 +149,8 @@ def test_one_execution_may_be_shared_by_positions(books: Books, ledger: Ledger) 
     ledger.commit([SavePosition(position(1)), SavePosition(position(2))])
     ledger.commit([SaveFill(foreign, position(1).id), SaveFill(foreign, position(2).id)])
     assert [bearer for _, bearer in books.facts().fills] == [position(1).id, position(2).id]
-    assert load(ledger).booked == {(position(1).id, "t1"), (position(2).id, "t1")}
+    of_others = (str(foreign.instrument.id), "t1")
+    assert load(ledger).booked == {(position(1).id, "t1"), (position(2).id, "t1"), of_others}
 
 
 def test_trade_ids_are_of_an_instrument(books: Books, ledger: Ledger) -> None:
