@@ -283,8 +283,8 @@ def _after_part(state: State, position: Position, order: Order, refusal: Refusal
             # else it was told already
             state.notify("position.part_refused", position_id=position.id, message=order.message)
         reject_close_signal(state, order.signal_id, order.message)
-    elif not finish_if_nothing_left(state, position, order.reason):
-        if rest is not None:
+    else:
+        if not finish_if_nothing_left(state, position, order.reason) and rest is not None:
             close(state, position, rest)
         settle_close_signal(state, order.signal_id)
 

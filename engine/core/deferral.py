@@ -55,9 +55,10 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
     state.looking.discard(key)
     state.path.misses.pop(key, None)
     pause_ns = _pause_ns(event.retry_after_ns, times)
-    # The clock may lag behind the event, but not by more than this; where UTC is wrong, it does.
-    told_ns, latest_ns = state.elapsed_at_utc(event.at_ns), state.elapsed_ns + SHORTEST_PAUSE_NS
-    due_ns = (told_ns if state.elapsed_ns <= told_ns <= latest_ns else latest_ns) + pause_ns
+    # The clock is told before or at its next period; farther from the event it is where UTC is wrong.
+    now_ns, told_ns = state.elapsed_ns, state.elapsed_at_utc(event.at_ns)
+    is_right = abs(told_ns - now_ns) <= SHORTEST_PAUSE_NS
+    due_ns = (max(told_ns, now_ns) if is_right else now_ns + SHORTEST_PAUSE_NS) + pause_ns
     state.path.postponed[key] = Postponed(times, due_ns)
     if event.retry_after_ns > 0:
         venue = order.instrument.id.venue

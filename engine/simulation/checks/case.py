@@ -11,6 +11,8 @@ from engine.model.effects import AppendEvent, Record, SaveOrder, SaveSignal, Sen
 from engine.model.events import (
     CloseRequested,
     ExitsAmended,
+    FeedLost,
+    FeedResumed,
     LeaseChanged,
     OrderDeferred,
     OrderFilled,
@@ -28,7 +30,7 @@ from engine.model.position import Position
 from engine.model.signal import Signal
 from engine.model.ticks import MarkTick, PriceSource, QuoteTick, TradeTick
 from engine.simulation.history import Arrival, Facts, History, Request, Venue
-from engine.simulation.oracle.prices import TICK_OF, Track, surely_believed, track_of
+from engine.simulation.oracle.prices import TICK_OF, Track, surely_believed, track_of, with_checked
 from engine.simulation.plan import Plan
 
 ID_LENGTH = 26
@@ -87,7 +89,10 @@ class Case:
         self.leases: list[int] = []
         self.ticks: dict[tuple[int, InstrumentId, type], list[int]] = {}
         self.by_rest: dict[tuple[int, InstrumentId], list[int]] = {}
+        self.feeds: dict[tuple[int, InstrumentId], list[int]] = {}
+        """By life and instrument: places at which its prices were told to be lost or there."""
         self._tracks: dict[tuple[int, InstrumentId, PriceSource, Side, bool], Track] = {}
+        self._compared: dict[tuple[int, InstrumentId, PriceSource, Side], Track] = {}
         self._read_told()
 
     # Findings
@@ -130,6 +135,9 @@ class Case:
                 self._note(event.client_order_id, place)
             case PricesChecked() | PricesMissed():
                 self.by_rest.setdefault((life, event.instrument), []).append(place)
+            case FeedLost() | FeedResumed():
+                for instrument in event.instruments:
+                    self.feeds.setdefault((life, instrument), []).append(place)
             case LeaseChanged():
                 self.leases.append(place)
             case Started():
@@ -249,6 +257,25 @@ class Case:
                 found = track_of(self.history.told, places, side)
             self._tracks[key] = found
         return found
+
+    def compared(self, life: int, position: Position, source: PriceSource) -> Track:
+        """Return all told prices, and where the stream was lost those that took their place."""
+        streamed = self.track(life, position, source, sure=False)
+        instrument = position.instrument.id
+        if (life, instrument) not in self.feeds or (life, instrument) not in self.by_rest:
+            return streamed
+        side = position.side if source is PriceSource.BOOK else Side.LONG
+        key = (life, instrument, source, side)
+        if key not in self._compared:
+            every = self.by_rest[life, instrument]
+            places = [place for place in every if self._is_lost(life, instrument, place)]
+            told = self.history.told
+            self._compared[key] = with_checked(streamed, told, places, source, side)
+        return self._compared[key]
+
+    def _is_lost(self, life: int, instrument: InstrumentId, place: int) -> bool:
+        before = [each for each in self.feeds[life, instrument] if each < place]
+        return bool(before) and isinstance(self.history.told[before[-1]].event, FeedLost)
 
     @cached_property
     def armed(self) -> dict[tuple[int, str], int]:

@@ -13,14 +13,13 @@ from collections.abc import Iterator
 from engine.model.events import CloseRequested, PricesChecked, PricesMissed, SignalReceived
 from engine.model.exits import ExitReason
 from engine.model.money import exact
-from engine.model.ticks import PriceSource
 from engine.simulation.checks.case import Case
 from engine.simulation.checks.detection import may_close
 from engine.simulation.checks.guarded import Guarded
 from engine.simulation.history import Request
 from engine.simulation.oracle import levels
 from engine.simulation.oracle.paths import Path
-from engine.simulation.oracle.prices import JUMP, Track
+from engine.simulation.oracle.prices import JUMP, Track, price_by_rest
 from engine.simulation.oracle.stretches import Stretch
 
 CAUSE, CONFIRMED = "close_has_cause", "stop_confirmed"
@@ -95,9 +94,9 @@ def _lacks_price(case: Case, guarded: Guarded, request: Request) -> str | None:
     for stretch in guarded.stretches:
         if stretch.life > request.life or not _reaches(case, guarded, stretch, price, request):
             continue
-        if price in _by_rest(case, guarded, stretch, request):
+        if price in _missed(case, guarded, stretch, request):
             return None
-        track = guarded.told_prices(stretch)
+        track = guarded.compared_prices(stretch)
         for place in _places(track, price, request.at_ns):
             if not _is_within(case, stretch, track, place):
                 continue
@@ -142,26 +141,31 @@ def _is_plausible(track: Track, place: int) -> bool:
     )
 
 
-def _by_rest(
+def _missed(
     case: Case, guarded: Guarded, stretch: Stretch, request: Request | None
 ) -> Iterator[float]:
-    """Prices that came by REST or of a gap, of the channel in use."""
-    is_strict, source = case.plan.gap_strict or request is None, stretch.asked.trigger
+    """Prices of a gap, of the channel in use: by then, where they close; of a whole life else."""
+    if request is not None and not case.plan.gap_strict:
+        return
     for place in case.by_rest.get((stretch.life, guarded.instrument.id), ()):
         told = case.history.told[place]
         if request is not None and told.at_ns > request.at_ns:
             break
         event = told.event
-        if isinstance(event, PricesChecked):
-            touch = event.bid if guarded.sign > 0 else event.ask
-            found = {PriceSource.LAST: event.last, PriceSource.MARK: event.mark}
-            price = found.get(source, touch)
-            if price is not None:
-                yield price
-        elif isinstance(event, PricesMissed) and is_strict and event.source is source:
+        if isinstance(event, PricesMissed) and event.source is stretch.asked.trigger:
             for missed in event.prices:
                 yield missed.low
                 yield missed.high
+
+
+def _checked(case: Case, guarded: Guarded, stretch: Stretch) -> Iterator[float]:
+    """Prices that were told by REST in a life, of the channel in use."""
+    for place in case.by_rest.get((stretch.life, guarded.instrument.id), ()):
+        event = case.history.told[place].event
+        if isinstance(event, PricesChecked):
+            price = price_by_rest(event, stretch.asked.trigger, guarded.position.side)
+            if price is not None:
+                yield price
 
 
 def _reaches(
@@ -223,7 +227,7 @@ def _best(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> f
         prices = track.price[begin:end]
         if prices:
             best = max(best, max(prices) if sign > 0 else -min(prices))
-        for price in _by_rest(case, guarded, each, None):
+        for price in (*_missed(case, guarded, each, None), *_checked(case, guarded, each)):
             best = max(best, sign * price)
     del request
     return best
@@ -231,10 +235,14 @@ def _best(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> f
 
 def _is_crossed(guarded: Guarded, request: Request) -> bool:
     """Whether any price that was told reached the rule that a request without a price names."""
+    case = guarded.case
     return any(
-        _reaches(guarded.case, guarded, stretch, price, request)
+        _reaches(case, guarded, stretch, price, request)
         for stretch in guarded.stretches
-        for price in guarded.told_prices(stretch).price
+        for price in (
+            *guarded.compared_prices(stretch).price,
+            *_missed(case, guarded, stretch, request),
+        )
     )
 
 
@@ -251,7 +259,7 @@ def _is_confirmed(
         return True
     case.judged(CONFIRMED)
     level = max(_stops(case, guarded, stretch, request))
-    track = guarded.told_prices(stretch)
+    track = guarded.compared_prices(stretch)
     first = last = place
     while first > 0 and not _ends_run(guarded, track, first - 1, level):
         first -= 1

@@ -12,9 +12,11 @@ from decimal import Decimal
 from engine.model.events import LeaseChanged, OrderDeferred, SignalReceived
 from engine.model.exits import ExitReason
 from engine.model.instrument import Market
+from engine.model.order import Order
 from engine.model.signal import Action
-from engine.simulation.checks.case import Case
+from engine.simulation.checks.case import EXIT, Case
 from engine.simulation.checks.guarded import Guarded
+from engine.simulation.checks.known import Known, timeline
 from engine.simulation.history import Request, Told
 from engine.simulation.oracle.levels import profit
 from engine.simulation.oracle.paths import Path
@@ -123,7 +125,29 @@ def _is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
             return True
         if request.order.qty >= guarded.instrument.floor_qty(guarded.held(request.at_ns)):
             return True  # all of it was asked for already, as a part
+    if _was_all_asked(case, guarded, life, until_ns):
+        return True
     return not _is_sellable(guarded, guarded.held(until_ns), None)
+
+
+def _was_all_asked(case: Case, guarded: Guarded, life: int, until_ns: int) -> bool:
+    """Tell whether parts in flight together asked for all that was held."""
+    known, fills = Known(), case.executions.get(guarded.position.id, ())
+    for at_ns, item in timeline(case, guarded.position.id, life, guarded.exits):
+        if at_ns > until_ns:
+            break
+        if not isinstance(item, Order):
+            known.take(item)
+            continue
+        known.ask(item)
+        under_way = known.in_flight(EXIT, missing=True)
+        asked = {order.client_order_id: order.qty for order in under_way}
+        for fill in fills:
+            if fill.client_order_id in asked and fill.time_ns - EPOCH_NS <= at_ns:
+                asked[fill.client_order_id] -= fill.qty
+        if sum(asked.values()) >= guarded.instrument.floor_qty(guarded.held(at_ns)):
+            return True
+    return False
 
 
 def _is_whole(case: Case, request: Request, life: int) -> bool:
@@ -145,14 +169,25 @@ def _deadline(case: Case, guarded: Guarded, life: int, at_ns: int) -> int:
         if armed_ns is None:
             return 1 << 62  # it was never armed: closes wait for the venue's answers
         at_ns = max(at_ns, armed_ns)
-    for struck in case.history.struck:
-        if struck.fault.kind == "stall" and struck.at_ns <= at_ns + X_NS:
-            at_ns = max(at_ns, struck.at_ns + struck.fault.for_ms * NS_PER_MS)
+    before_ns = -1
+    while at_ns != before_ns:  # one obstacle may end in another
+        before_ns = at_ns
+        at_ns = max(at_ns, _obstructed(case, guarded, life, at_ns + X_NS))
+    return at_ns + X_NS
+
+
+def _obstructed(case: Case, guarded: Guarded, life: int, by_ns: int) -> int:
+    """Until when the process stood still, or its venue wanted nothing sent, that began by then."""
+    ends_ns = [
+        struck.at_ns + struck.fault.for_ms * NS_PER_MS
+        for struck in case.history.struck
+        if struck.fault.kind == "stall" and struck.at_ns <= by_ns
+    ]
     for place in case.deferrals:
         told = case.history.told[place]
-        if told.life == life and told.at_ns <= at_ns + X_NS:
-            at_ns = max(at_ns, _pause_end(guarded, told))
-    return at_ns + X_NS
+        if told.life == life and told.at_ns <= by_ns:
+            ends_ns.append(_pause_end(guarded, told))
+    return max(ends_ns, default=0)
 
 
 def _pause_end(guarded: Guarded, told: Told) -> int:
@@ -258,9 +293,10 @@ def _note_rungs(
     for place in range(begin, end):
         if sign * track.price[place] >= at and track.index[place] not in track.untrue:
             at_ns = track.at_ns[place]
-            qty = ladder[0].fraction * guarded.held(at_ns)
+            qty = ladder[0].fraction * min(stretch.received, guarded.held(at_ns))
             is_due = until_ns is None or at_ns < until_ns
-            if is_due and _is_sellable(guarded, qty, track.price[place]):
+            is_large = qty >= guarded.instrument.min_qty  # else it goes with the next one
+            if is_due and is_large and _is_sellable(guarded, qty, track.price[place]):
                 rungs[0] = at_ns
             return
 

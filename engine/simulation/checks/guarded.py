@@ -39,6 +39,10 @@ class Guarded:
         """Every price of the channel in use that the process was told."""
         return self.case.track(stretch.life, self.position, stretch.asked.trigger, sure=False)
 
+    def compared_prices(self, stretch: Stretch) -> Track:
+        """Those, and the ones by REST that took their place while the stream was lost."""
+        return self.case.compared(stretch.life, self.position, stretch.asked.trigger)
+
     def sure_prices(self, stretch: Stretch) -> Track:
         """Those of them that it must have believed."""
         return self.case.track(stretch.life, self.position, stretch.asked.trigger, sure=True)

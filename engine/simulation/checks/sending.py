@@ -1,12 +1,10 @@
 """Invariants 10, 11 and 13: what is sent when, and what not while its like is unresolved."""
 
-from collections.abc import Iterator
-from decimal import Decimal
-
 from engine.model.effects import SaveOrder
-from engine.model.events import Event, OrderDeferred, OrderFilled, OrderLookedUp, OrderUpdated
-from engine.model.order import Fill, Order, OrderStatus
+from engine.model.events import OrderDeferred
+from engine.model.order import Order, OrderStatus
 from engine.simulation.checks.case import ADD, ENDED, ENTRY, EXIT, ZERO, Case, parts_of
+from engine.simulation.checks.known import Known, timeline
 from engine.simulation.history import Request, Told
 from engine.simulation.plan import EPOCH_NS
 
@@ -16,7 +14,6 @@ INTENT, SEQUENCE, ABSENT, IN_FLIGHT, BOUNDED, PATIENT, VENUE_PAUSE = (
 )  # fmt: skip
 WRITTEN_OFF = ENDED - {OrderStatus.FILLED}
 MOST_IN_FLIGHT = 4
-MISSES = 3
 OF_VENUE = ("rate limit", "banned")
 NS_PER_MINUTE = 60_000_000_000
 PER_MINUTE = {
@@ -85,61 +82,6 @@ def _judge_final(case: Case) -> None:
                 case.blame(11, ABSENT, arrival.at_ns, text)
 
 
-class _Known:
-    """What a process was told of the orders of one position."""
-
-    def __init__(self) -> None:
-        self.booked: set[tuple[str, str]] = set()
-        self.filled: dict[str, Decimal] = {}
-        self.ended: set[str] = set()
-        self.asked: dict[str, Order] = {}
-        self.misses: dict[str, int] = {}
-
-    def ask(self, order: Order) -> None:
-        """Note a request: what was not taken before, or is absent, may be there now."""
-        self.asked[order.client_order_id] = order
-        self.ended.discard(order.client_order_id)
-        self.misses[order.client_order_id] = 0
-
-    def take(self, event: Event) -> None:
-        """Take an event about an order."""
-        if isinstance(event, OrderFilled):
-            self._fill(event.fill)
-        elif isinstance(event, OrderDeferred):
-            self.ended.add(event.client_order_id)
-        elif isinstance(event, OrderUpdated | OrderLookedUp):
-            if isinstance(event, OrderLookedUp):
-                for fill in event.fills:
-                    self._fill(fill)
-                self._miss(event)
-            if event.status in ENDED:
-                self.ended.add(event.client_order_id)
-
-    def _miss(self, event: OrderLookedUp) -> None:
-        """Three misses prove an order absent, one does where the venue's books are seen whole."""
-        if not event.found:
-            key = event.client_order_id
-            self.misses[key] = self.misses.get(key, 0) + 1
-            if event.certain or self.misses[key] >= MISSES:
-                self.ended.add(key)
-
-    def _fill(self, fill: Fill) -> None:
-        key = fill.client_order_id or ""
-        if (key, fill.venue_trade_id) not in self.booked:
-            self.booked.add((key, fill.venue_trade_id))
-            self.filled[key] = self.filled.get(key, ZERO) + fill.qty
-
-    def in_flight(self, letter: str) -> list[Order]:
-        """Orders of a purpose that were asked for and whose end was not told."""
-        found = []
-        for key, order in self.asked.items():
-            ours = parts_of(key)
-            whole = self.filled.get(key, ZERO) >= order.qty
-            if ours is not None and ours[1] == letter and key not in self.ended and not whole:
-                found.append(order)
-        return found
-
-
 def _judge_in_flight(case: Case, requests: list[Request]) -> None:
     """Nothing else is asked for by a signal while its entry or add is not resolved.
 
@@ -149,8 +91,8 @@ def _judge_in_flight(case: Case, requests: list[Request]) -> None:
     """
     position_id = requests[0].order.position_id
     for life in dict.fromkeys(request.life for request in requests):
-        known = _Known()
-        for at_ns, item in _timeline(case, position_id, life, requests):
+        known = Known()
+        for at_ns, item in timeline(case, position_id, life, requests):
             if isinstance(item, Order):
                 case.judged(IN_FLIGHT)
                 why = _is_too_much(case, known, item)
@@ -161,18 +103,7 @@ def _judge_in_flight(case: Case, requests: list[Request]) -> None:
                 known.take(item)
 
 
-def _timeline(
-    case: Case, position_id: str, life: int, requests: list[Request]
-) -> Iterator[tuple[int, Order | Event]]:
-    """Requests and what was told in one life, in order; what was told goes first."""
-    told = [case.history.told[place] for place in case.told_of.get(position_id, ())]
-    heard = [(each.at_ns, 0, each.event) for each in told if each.life == life]
-    asked = [(each.at_ns, 1, each.order) for each in requests if each.life == life]
-    for at_ns, _, item in sorted([*heard, *asked], key=lambda each: each[:2]):
-        yield at_ns, item
-
-
-def _is_too_much(case: Case, known: _Known, order: Order) -> str | None:
+def _is_too_much(case: Case, known: Known, order: Order) -> str | None:
     ours = parts_of(order.client_order_id)
     if ours is None:
         return None

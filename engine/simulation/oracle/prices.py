@@ -62,6 +62,30 @@ def track_of(told: Sequence[Told], places: Sequence[int], side: Side) -> Track:
     )
 
 
+def price_by_rest(checked: PricesChecked, source: PriceSource, side: Side) -> float | None:
+    """Return the price of an answer that a position of this side is compared with."""
+    if source is PriceSource.LAST:
+        return checked.last
+    if source is PriceSource.MARK:
+        return checked.mark
+    return checked.bid if side is Side.LONG else checked.ask
+
+
+def with_checked(
+    track: Track, told: Sequence[Told], places: Sequence[int], source: PriceSource, side: Side
+) -> Track:
+    """Return a track with the answers by REST at these places in history put where they came."""
+    found = dict(zip(track.index, zip(track.at_ns, track.price, strict=True), strict=True))
+    for place in places:
+        event = told[place].event
+        price = price_by_rest(event, source, side) if isinstance(event, PricesChecked) else None
+        if price is not None:
+            found[place] = told[place].at_ns, price
+    index = sorted(found)
+    at_ns, prices = [found[place][0] for place in index], [found[place][1] for place in index]
+    return Track(index, at_ns, prices, track.untrue)
+
+
 def surely_believed(track: Track, told: Sequence[Told], instrument: InstrumentId) -> Track:
     """Return what of a track must have been believed, each when it was."""
     prices = track.price

@@ -36,6 +36,7 @@ class Stretch:
 
     Attributes:
         entry: average entry price of what was received, exact.
+        received: base quantity that the process was told to have been received.
         entry_ns: venue time of the first entry fill, UTC.
         durable: the position as the ledger gave it to this process; None if it began there.
         is_amended: whether an amendment began this stretch or one before it, in this process.
@@ -46,6 +47,7 @@ class Stretch:
     end: int
     asked: Asked
     entry: Decimal
+    received: Decimal
     entry_ns: int
     durable: Position | None
     is_amended: bool = False
@@ -95,8 +97,8 @@ class _Reading:
                 self.fills[fill.client_order_id or "", fill.venue_trade_id] = fill
         return len(self.fills) > before
 
-    def average(self) -> tuple[Decimal, int] | None:
-        """The exact average of what was received, and the time of the first fill."""
+    def average(self) -> tuple[Decimal, Decimal, int] | None:
+        """The exact average of what was received, that, and the time of the first fill."""
         if not self.fills:
             return None
         value, received = Decimal(0), Decimal(0)
@@ -105,7 +107,7 @@ class _Reading:
             value += (fill.qty - kept) * fill.price
             received += fill.qty - kept
         first_ns = min(fill.time_ns for fill in self.fills.values())
-        return (value / received, first_ns) if received > 0 else None
+        return (value / received, received, first_ns) if received > 0 else None
 
 
 def _kept(fill: Fill) -> Decimal:
@@ -179,9 +181,9 @@ def _stretch(reading: _Reading, durable: Position | None, life: int, begin: int)
     average = reading.average()
     if average is None:
         return None
-    entry, first_ns = average
+    entry, received, first_ns = average
     return Stretch(
-        life, begin, 1 << 60, reading.asked, entry, first_ns, durable, reading.is_amended
+        life, begin, 1 << 60, reading.asked, entry, received, first_ns, durable, reading.is_amended
     )
 
 

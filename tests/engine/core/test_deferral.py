@@ -350,3 +350,12 @@ def test_a_pause_is_kept_whole_where_utc_was_set_back_just_before() -> None:
     rig.deferred(order, 7)
     rig.now += 3600 * SECOND
     assert until_sent(rig) >= 7.9
+
+
+def test_an_answer_that_is_older_than_the_clock_makes_its_pause_no_longer() -> None:
+    rig, _, order = closing()
+    rig.sent(order)
+    rig.wait(0)
+    older_ns = rig.now - SECOND // 1000
+    rig.handle(OrderDeferred(order.client_order_id, older_ns, 7 * SECOND))
+    assert until_sent(rig) == 7.0

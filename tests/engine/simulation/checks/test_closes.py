@@ -1,15 +1,27 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.model.events import CloseRequested, ExitsAmended
+from engine.model.events import (
+    CloseRequested,
+    ExitsAmended,
+    FeedLost,
+    OrderDeferred,
+    OrderUpdated,
+    PricesChecked,
+)
 from engine.model.exit_set import ExitChanges
 from engine.model.exits import AtPrice, ExitReason, Percent
+from engine.model.ids import Purpose, client_order_id
+from engine.model.order import OrderStatus
 from engine.model.rules.break_even import BreakEven
 from engine.model.rules.confirmation import Confirmation
+from engine.model.rules.ladder import Rung
 from engine.model.rules.time_stop import TimeStop
 from engine.model.rules.trailing import Trailing
-from engine.simulation.plan import EPOCH_NS
+from engine.simulation.history import Struck
+from engine.simulation.plan import EPOCH_NS, Fault
 from tests.engine.simulation.checks.cases import (
+    BTC,
     CROSSED_AT,
     EXITS,
     MS,
@@ -19,6 +31,7 @@ from tests.engine.simulation.checks.cases import (
     begun,
     closed,
     leave,
+    order,
     position,
 )
 
@@ -102,7 +115,63 @@ def test_a_price_before_the_limit_was_there_is_no_cause():
     assert lifetime.names() == {"close_has_cause"}
 
 
+@pytest.mark.parametrize(("second", "found"), [("0.6", False), ("0.5", True)])
+def test_parts_in_flight_that_ask_for_all_close_it(second: str, found: bool):
+    lifetime = begun()
+    lifetime.tell(900, CloseRequested(POSITION, "owner", EPOCH_NS, D("0.4")))
+    for generation, qty in enumerate(("0.4", second)):
+        part = order(Purpose.EXIT, generation, qty=D(qty), reason=ExitReason.MANUAL, actor="owner")
+        lifetime.send(910 + generation, part)
+    key = client_order_id(POSITION, Purpose.EXIT, 1)
+    lifetime.tell(950, OrderUpdated(key, OrderStatus.REJECTED, EPOCH_NS))
+    lifetime.tick(CROSSED_AT, 94.0)
+    lifetime.positions.append(position(lifetime))
+    assert ("crossing_closes" in lifetime.names()) is found
+
+
+@pytest.mark.parametrize(("stalled_at", "found"), [(6300, set()), (6600, {"crossing_closes"})])
+def test_a_process_may_stand_still_as_soon_as_a_pause_is_over(stalled_at: int, found: set[str]):
+    lifetime = begun()
+    key = client_order_id(POSITION, Purpose.ENTRY, 0)
+    lifetime.tell(900, OrderDeferred(key, EPOCH_NS + 900 * MS, 4_000 * MS))
+    stall = Fault("stall", stalled_at, 5000)
+    lifetime.history.struck.append(Struck(stalled_at * MS, stall))
+    lifetime.history.lives[0].ended_ns = 7000 * MS
+    lifetime.tick(CROSSED_AT, 94.0)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == found
+
+
 # Rules
+
+
+@pytest.mark.parametrize(("is_lost", "found"), [(True, set()), (False, {"close_has_cause"})])
+def test_prices_by_rest_confirm_a_stop_while_the_stream_is_lost(is_lost: bool, found: set[str]):
+    lifetime = begun(plan_with(confirmation=Confirmation(ticks=2)))
+    lifetime.tick(CROSSED_AT, 94.0)
+    if is_lost:
+        lifetime.tell(1100, FeedLost((BTC.id,), "silent", EPOCH_NS))
+    lifetime.tell(1200, PricesChecked(BTC.id, EPOCH_NS, 0, last=94.0))
+    leave(lifetime, 1201)
+    assert lifetime.names() == found
+
+
+def test_a_close_that_is_sent_later_may_name_no_price_where_one_by_rest_reached_its_rule():
+    for is_lost, found in ((True, set()), (False, {"close_has_cause"})):
+        lifetime = begun()
+        if is_lost:
+            lifetime.tell(900, FeedLost((BTC.id,), "silent", EPOCH_NS))
+        lifetime.tell(1000, PricesChecked(BTC.id, EPOCH_NS, 0, last=94.0))
+        leave(lifetime, 1100, trigger_price=None)
+        assert lifetime.names() == found
+
+
+@pytest.mark.parametrize(("fraction", "found"), [("0.5", {"rung_closes"}), ("0.0005", set())])
+def test_a_rung_closes_unless_it_is_too_small(fraction: str, found: set[str]):
+    lifetime = begun(plan_with(ladder=(Rung(Percent(D(2)), D(fraction)),)))
+    lifetime.tick(CROSSED_AT, 102.0)
+    lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == found
 
 
 def plan_with(**changes: object):

@@ -1,9 +1,9 @@
 from engine.model.events import PricesChecked
 from engine.model.exits import Side
 from engine.model.instrument import InstrumentId, Market
-from engine.model.ticks import MarkTick, QuoteTick, TradeTick
+from engine.model.ticks import MarkTick, PriceSource, QuoteTick, TradeTick
 from engine.simulation.history import Told
-from engine.simulation.oracle.prices import price_of, surely_believed, track_of
+from engine.simulation.oracle.prices import price_of, surely_believed, track_of, with_checked
 
 BTC = InstrumentId("bybit", Market.LINEAR, "BTCUSDT")
 MS = 1_000_000
@@ -47,3 +47,17 @@ def test_another_source_that_stays_makes_a_jump_unsure():
 def test_longs_are_compared_with_the_bid_and_shorts_with_the_ask():
     quote = QuoteTick(BTC, 1.0, 2.0, 1.0, 1.0, 0, 0, 0)
     assert (price_of(quote, Side.LONG), price_of(quote, Side.SHORT)) == (1.0, 2.0)
+
+
+def test_an_answer_by_rest_stands_where_it_came():
+    checked = PricesChecked(BTC, 0, 0, last=1.0, bid=2.0, ask=3.0)
+    told = (trade(1, 100.0), Told(2, 0, checked, True), trade(3, 101.0))
+    track = track_of(told, (0, 2), Side.LONG)
+    for source, side, price in (
+        (PriceSource.LAST, Side.LONG, 1.0),
+        (PriceSource.BOOK, Side.LONG, 2.0),
+        (PriceSource.BOOK, Side.SHORT, 3.0),
+    ):
+        found = with_checked(track, told, (1,), source, side)
+        assert (found.index, found.price) == ([0, 1, 2], [100.0, price, 101.0])
+    assert with_checked(track, told, (1,), PriceSource.MARK, Side.LONG) == track
