@@ -159,6 +159,16 @@ def test_a_part_close_is_settled_when_its_position_is_closed_whole_meanwhile(
     assert rig.outcome(part).outcome is Outcome.CLOSED
 
 
+def test_a_part_close_that_sells_the_last_step_is_settled() -> None:
+    rig = Rig()
+    position = rig.open()
+    part = rig.signal("close", size=qty("0.4"))
+    rig.foreign(BTC_PERP, "sell", "0.6", "100")
+    rig.filled(rig.exits()[0], "100")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert rig.outcome(part).outcome is Outcome.CLOSED
+
+
 def test_a_close_of_what_is_being_closed_already_succeeds() -> None:
     rig = Rig()
     rig.open()
