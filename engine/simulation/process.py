@@ -260,7 +260,8 @@ class Process:
         if slow is not None:
             delay_ns += round(slow.amount * NS_PER_MS)
         await asyncio.sleep(delay_ns / 1e9)
-        await asyncio.sleep(max(self._stalled_until_ns - self.world.now_ns, 0) / 1e9)
+        if self.is_stalled:
+            await asyncio.sleep((self._stalled_until_ns - self.world.now_ns) / 1e9)
         if not self.is_alive:
             raise Killed
         result = function(*arguments)
