@@ -35,7 +35,10 @@ def on_order_deferred(state: State, event: OrderDeferred) -> None:
         return
     before = state.path.postponed.get(key)
     if before is not None and state.elapsed_at_utc(event.at_ns) < before.resent_ns:
-        return  # told again of the request before
+        # Told again of the request before, unless UTC is wrong: the venue's pause holds all the
+        # same, and the request is asked for.
+        _pause_venue(state, order, event, _due_ns(state, event, 1))
+        return
     if order.status not in NOT_HEARD_OF:
         ask_in(state, order, FIRST_ASK_NS)
         return
@@ -54,23 +57,33 @@ def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> N
     state.asking.pop(key, None)
     state.looking.discard(key)
     state.path.misses.pop(key, None)
-    pause_ns = _pause_ns(event.retry_after_ns, times)
-    # The clock is told before or at its next period; farther from the event it is where UTC is wrong.
-    now_ns, told_ns = state.elapsed_ns, state.elapsed_at_utc(event.at_ns)
-    is_right = abs(told_ns - now_ns) <= SHORTEST_PAUSE_NS
-    due_ns = (max(told_ns, now_ns) if is_right else now_ns + SHORTEST_PAUSE_NS) + pause_ns
+    due_ns = _due_ns(state, event, times)
     state.path.postponed[key] = Postponed(times, due_ns)
-    if event.retry_after_ns > 0:
-        venue = order.instrument.id.venue
-        state.path.paused[venue] = max(due_ns, state.path.paused.get(venue, 0))
-        _hold_back_entries(state, venue)
+    _pause_venue(state, order, event, due_ns)
     state.log(
         "order.deferred",
         client_order_id=key,
         position_id=order.position_id,
-        pause_ms=pause_ns // 1_000_000,
+        pause_ms=_pause_ns(event.retry_after_ns, times) // 1_000_000,
         message=event.message,
     )
+
+
+def _due_ns(state: State, event: OrderDeferred, times: int) -> int:
+    """When a pause is over that begins with an answer."""
+    # The clock is told before, or a period later; farther from the event it is where UTC is wrong.
+    now_ns, told_ns = state.elapsed_ns, state.elapsed_at_utc(event.at_ns)
+    is_right = abs(told_ns - now_ns) <= SHORTEST_PAUSE_NS
+    began_ns = max(told_ns, now_ns) if is_right else now_ns + SHORTEST_PAUSE_NS
+    return began_ns + _pause_ns(event.retry_after_ns, times)
+
+
+def _pause_venue(state: State, order: Order, event: OrderDeferred, due_ns: int) -> None:
+    """A venue that names a time takes nothing until then."""
+    if event.retry_after_ns > 0:
+        venue = order.instrument.id.venue
+        state.path.paused[venue] = max(due_ns, state.path.paused.get(venue, 0))
+        _hold_back_entries(state, venue)
 
 
 def _hold_back_entries(state: State, venue: str) -> None:

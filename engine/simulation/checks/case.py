@@ -31,13 +31,17 @@ from engine.model.signal import Signal
 from engine.model.ticks import MarkTick, PriceSource, QuoteTick, TradeTick
 from engine.simulation.history import Arrival, Facts, History, Request, Venue
 from engine.simulation.oracle.prices import TICK_OF, Track, surely_believed, track_of, with_checked
-from engine.simulation.plan import Plan
+from engine.simulation.plan import EPOCH_NS, Plan
 
 ID_LENGTH = 26
 ENTRY, ADD, EXIT = "e", "a", "x"
 LETTERS = frozenset((ENTRY, ADD, EXIT, "b"))
 ENDED = frozenset((OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.CANCELLED))
 ZERO = Decimal(0)
+FOR_EVER_NS = 1 << 62
+
+Spell = tuple[int, int]
+"""A stretch of virtual time in ns, from its beginning to its end."""
 
 Id = tuple[str, str, int]
 """Position id, letter of the purpose, generation."""
@@ -250,8 +254,8 @@ class Case:
         found = self._tracks.get(key)
         if found is None:
             if sure:
-                all_told = self.track(life, position, source, sure=False)
-                found = surely_believed(all_told, self.history.told, instrument)
+                all_compared = self.compared(life, position, source)
+                found = surely_believed(all_compared, self.history.told, instrument)
             else:
                 places = self.ticks.get((life, instrument, TICK_OF[source]), [])
                 found = track_of(self.history.told, places, side)
@@ -287,13 +291,39 @@ class Case:
         }
 
     @cached_property
-    def unexplained(self) -> set[tuple[int, str]]:
-        """Lives and instruments whose account was told to be unexplained."""
-        return {
-            (life, str(record.data.get("instrument")))
-            for _, life, record in self.records()
-            if isinstance(record, SendNotice) and record.kind == "account.unexplained"
-        }
+    def unexplained(self) -> dict[tuple[int, str], list[Spell]]:
+        """When accounts were told to be unexplained, by life and instrument.
+
+        By the notices' own times, since storage may have them later; where the host's UTC was ever
+        wrong, for the whole life.
+        """
+        is_wrong = any(struck.fault.kind == "jump" for struck in self.history.struck)
+        found: dict[tuple[int, str], list[Spell]] = {}
+        for _, life, record in self.records():
+            if not isinstance(record, SendNotice):
+                continue
+            spells = found.setdefault((life, str(record.data.get("instrument"))), [])
+            at_ns = record.at_ns - EPOCH_NS
+            if record.kind == "account.unexplained":
+                spells.append((0 if is_wrong else at_ns, FOR_EVER_NS))
+            elif record.kind == "account.explained" and spells and not is_wrong:
+                spells[-1] = spells[-1][0], at_ns
+        return found
+
+    @cached_property
+    def fenced(self) -> dict[int, list[Spell]]:
+        """When a process knew that its lease was over, by life."""
+        found: dict[int, list[Spell]] = {}
+        for place in self.leases:
+            at_ns, life, event, _ = self.history.told[place]
+            spells = found.setdefault(life, [])
+            if not isinstance(event, LeaseChanged):
+                continue
+            if not event.held and (not spells or spells[-1][1] < FOR_EVER_NS):
+                spells.append((at_ns, FOR_EVER_NS))
+            elif event.held and spells:
+                spells[-1] = spells[-1][0], at_ns
+        return found
 
     def venue_of(self, event: OrderDeferred) -> str | None:
         """Return the venue that did not take a request; None if nobody made it."""

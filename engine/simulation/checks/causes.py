@@ -222,6 +222,7 @@ def _best(case: Case, guarded: Guarded, stretch: Stretch, request: Request) -> f
     best = sign * float(rounded(stretch.entry, tick))
     first = min(each.begin for each in guarded.stretches)
     for each in guarded.stretches:
+        best = max(best, sign * float(rounded(each.entry, tick)))
         track = guarded.told_prices(each)
         begin, end = track.span(min(first, each.begin), each.end)
         prices = track.price[begin:end]

@@ -2,19 +2,19 @@
 
 X counts from the moment at which the price that reached a limit was surely believed (``oracle``),
 or from when the position was armed, where its orders were still being asked for after a start.
-Nothing is asked for where the process ended before, stood still, waited for its lease or was past
-it, where the account is unexplained, and where less was held than the venue takes. X begins anew
-when a pause is over for which the venue asked.
+Nothing is asked for where the process ended before, stood still, or was past its lease within X,
+where the account was unexplained within X, and where less was held than the venue takes. X begins
+anew when a pause is over for which the venue asked.
 """
 
 from decimal import Decimal
 
-from engine.model.events import LeaseChanged, OrderDeferred, SignalReceived
+from engine.model.events import OrderDeferred, SignalReceived
 from engine.model.exits import ExitReason
 from engine.model.instrument import Market
 from engine.model.order import Order
 from engine.model.signal import Action
-from engine.simulation.checks.case import EXIT, Case
+from engine.simulation.checks.case import EXIT, FOR_EVER_NS, Case
 from engine.simulation.checks.guarded import Guarded
 from engine.simulation.checks.known import Known, timeline
 from engine.simulation.history import Request, Told
@@ -167,7 +167,7 @@ def _deadline(case: Case, guarded: Guarded, life: int, at_ns: int) -> int:
     if durable:
         armed_ns = case.armed.get((life, guarded.position.id))
         if armed_ns is None:
-            return 1 << 62  # it was never armed: closes wait for the venue's answers
+            return FOR_EVER_NS  # it was never armed: closes wait for the venue's answers
         at_ns = max(at_ns, armed_ns)
     before_ns = -1
     while at_ns != before_ns:  # one obstacle may end in another
@@ -204,21 +204,28 @@ def _is_excused(
 ) -> bool:
     if not _is_sellable(guarded, guarded.held(at_ns), price):
         return True
-    if (stretch.life, str(guarded.instrument.id)) in case.unexplained:
+    if is_hindered(case, guarded, stretch.life, at_ns):
         return True
-    if _asked_by_signal(case, guarded, stretch.life, at_ns):
-        return True
-    return any(
-        told.life == stretch.life and isinstance(told.event, LeaseChanged)
-        for told in (case.history.told[place] for place in case.leases)
-    )
+    return _asked_by_signal(case, guarded, stretch.life, at_ns)
+
+
+def is_hindered(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
+    """Tell whether closes were looked up first, or capped, within X of what asked for one.
+
+    A holder past its lease looks a close up before it is sent, and what is held of an unexplained
+    account bounds it.
+    """
+    until_ns = _deadline(case, guarded, life, at_ns)
+    spells = [*case.fenced.get(life, ())]
+    spells += case.unexplained.get((life, str(guarded.instrument.id)), ())
+    return any(begin <= until_ns and at_ns - X_NS <= end for begin, end in spells)
 
 
 def _is_sellable(guarded: Guarded, held: Decimal, price: float | None) -> bool:
     instrument = guarded.instrument
     qty = held // instrument.qty_step * instrument.qty_step
     if qty <= 0 or instrument.id.market is Market.LINEAR:
-        return qty > 0
+        return qty > 0 and qty >= instrument.min_qty
     worth = price is None or float(qty) * price >= float(instrument.min_notional) * 1.01
     return qty >= instrument.min_qty and worth
 
@@ -295,8 +302,7 @@ def _note_rungs(
             at_ns = track.at_ns[place]
             qty = ladder[0].fraction * min(stretch.received, guarded.held(at_ns))
             is_due = until_ns is None or at_ns < until_ns
-            is_large = qty >= guarded.instrument.min_qty  # else it goes with the next one
-            if is_due and is_large and _is_sellable(guarded, qty, track.price[place]):
+            if is_due and _is_sellable(guarded, qty, track.price[place]):
                 rungs[0] = at_ns
             return
 

@@ -1,9 +1,10 @@
 """The prices that one process was told of one instrument, by channel, and which it must believe.
 
-Only ticks are prices that a process must act upon. A price within ``JUMP`` of the last one of its
-channel is believed as it comes. One beyond is surely believed when the next of its channel that is
-made 50 ms later, or more, stays nearer to it, and no other price of the instrument in between spoke
-for the one before; in every other case this oracle does not claim to know, and asks for nothing.
+Ticks are prices that a process must act upon, and so are answers by REST while the stream is lost.
+A price within ``JUMP`` of the last one of its channel is believed as it comes. One beyond is surely
+believed when the next of its channel that is made 50 ms later, or more, stays nearer to it, and no
+other price of the instrument in between spoke for the one before; in every other case this oracle
+does not claim to know, and asks for nothing.
 """
 
 from bisect import bisect_left
@@ -87,7 +88,10 @@ def with_checked(
 
 
 def surely_believed(track: Track, told: Sequence[Told], instrument: InstrumentId) -> Track:
-    """Return what of a track must have been believed, each when it was."""
+    """Return what of a track must have been believed, each when it was.
+
+    A jump that an answer by REST tells or confirms is never sure.
+    """
     prices = track.price
     if not prices or max(prices) <= min(prices) * (1 + JUMP):
         return track
@@ -127,6 +131,8 @@ def _is_confirmed(
 ) -> bool:
     doubted = track.price[held]
     first, later = told[track.index[held]].event, told[track.index[place]].event
+    if isinstance(first, PricesChecked) or isinstance(later, PricesChecked):
+        return False  # an answer by REST speaks for several sources at once
     if later.venue_time_ms - first.venue_time_ms < CONFIRM_MS:  # type: ignore[union-attr]
         return False
     kind = type(first)

@@ -3,8 +3,9 @@
 import pytest
 
 from engine.model.effects import SubmitOrder
+from engine.model.events import OrderDeferred
 from engine.model.signal import Outcome
-from tests.engine.core.rig import BTC_PERP, ETH_PERP, Rig
+from tests.engine.core.rig import BTC_PERP, ETH_PERP, SECOND, Rig
 
 
 def deferred_close() -> Rig:
@@ -49,6 +50,21 @@ def test_a_pause_without_a_time_holds_back_that_request_alone() -> None:
     rig.deferred(rig.exits()[0])
     rig.trade(95.0, ETH_PERP)
     assert [order.instrument.id for order in rig.exits()] == [BTC_PERP.id, ETH_PERP.id]
+
+
+def test_a_pause_that_is_told_again_holds_the_venue_back_also_where_utc_is_wrong() -> None:
+    rig = deferred_close()
+    rig.wait(7)
+    again = rig.submitted(rig.last)[0]
+    rig.sent(again)
+    rig.set_wall_clock(3600)
+    by_the_venue_ns = rig.now - 3600 * SECOND
+    rig.handle(OrderDeferred(again.client_order_id, by_the_venue_ns, 7 * SECOND))
+    rig.signal("buy", ETH_PERP)
+    rig.trade(100.0, ETH_PERP)
+    for _ in range(7):
+        assert rig.submitted(rig.wait(1)) == []
+    assert [order.instrument.id for order in rig.submitted(rig.wait(1))] == [ETH_PERP.id]
 
 
 @pytest.mark.parametrize("seconds", [1, 7])

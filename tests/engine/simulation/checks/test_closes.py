@@ -5,6 +5,7 @@ from engine.model.events import (
     CloseRequested,
     ExitsAmended,
     FeedLost,
+    LeaseChanged,
     OrderDeferred,
     OrderUpdated,
     PricesChecked,
@@ -139,6 +140,35 @@ def test_a_process_may_stand_still_as_soon_as_a_pause_is_over(stalled_at: int, f
     lifetime.history.lives[0].ended_ns = 7000 * MS
     lifetime.tick(CROSSED_AT, 94.0)
     lifetime.positions.append(position(lifetime))
+    assert lifetime.names() == found
+
+
+def test_a_price_by_rest_closes_while_the_stream_is_lost():
+    for is_lost, found in ((True, {"crossing_closes"}), (False, set())):
+        lifetime = begun()
+        if is_lost:
+            lifetime.tell(900, FeedLost((BTC.id,), "silent", EPOCH_NS))
+        lifetime.tell(1000, PricesChecked(BTC.id, EPOCH_NS, 0, last=94.0))
+        lifetime.positions.append(position(lifetime))
+        assert lifetime.names() == found
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "found"),
+    [
+        (300, 600, {"crossing_closes"}),
+        (300, 900, set()),
+        (1900, 2500, set()),
+        (2800, 3000, {"crossing_closes"}),
+    ],
+)
+def test_past_its_lease_a_process_closes_later(began: int, ended: int, found: set[str]):
+    lifetime = begun()
+    lifetime.tell(began, LeaseChanged(False, EPOCH_NS))
+    lifetime.tell(ended, LeaseChanged(True, EPOCH_NS))
+    lifetime.tick(1700, 94.0)
+    lifetime.positions.append(position(lifetime))
+    lifetime.history.told.sort(key=lambda told: told.at_ns)
     assert lifetime.names() == found
 
 
