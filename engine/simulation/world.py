@@ -36,6 +36,7 @@ MAX_ERRORS = 3
 """After so many errors of its own the service is not started again: the lifetime has failed."""
 
 HOME = "home"
+REST_LOOK_S = 1.0
 CALM_NS = 2 * NS_PER_SECOND
 CALM_MS = 2_000
 LEAST_POSITIONS, LEAST_TICKS, TOP_UPS = 3, 200, 4
@@ -97,10 +98,11 @@ class World:
 
     def after(self, delay_ns: int, function: Callable[..., None], *arguments: Any) -> None:
         """Have something happen later."""
-        self._loop.call_later(delay_ns / 1e9, function, *arguments)
+        loop = self._loop
+        loop.at(loop.time() + delay_ns / 1e9, function, *arguments)
 
     def _at(self, at_ms: int, function: Callable[..., None], *arguments: Any) -> None:
-        self._loop.call_at(at_ms / 1000, function, *arguments)
+        self._loop.at(at_ms / 1000, function, *arguments)
 
     # Told by others
 
@@ -261,7 +263,7 @@ class World:
         stage()
         limit_ns = self.history.healed_ns + REST_LIMIT_NS
         while self.now_ns < limit_ns and len(self.history.errors) < MAX_ERRORS:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(REST_LOOK_S)
             if self._is_quiet():
                 self.history.quiet_ns = self.now_ns
                 return True
