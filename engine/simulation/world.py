@@ -12,6 +12,7 @@ from engine.core.state import GuardConfig
 from engine.model.effects import Effects
 from engine.model.events import Event
 from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.position import PositionStatus
 from engine.model.signal import Action
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.simulation.books import Books, BooksFactory, ModelBooks
@@ -20,7 +21,7 @@ from engine.simulation.faults import Faults
 from engine.simulation.history import Facts, History, Life, Venue
 from engine.simulation.mishaps import TWIN, Mishaps
 from engine.simulation.people import People
-from engine.simulation.plan import Crash, Plan, PlannedSignal, Print
+from engine.simulation.plan import Crash, Plan, PlannedSignal, PricePath, Print
 from engine.simulation.prices import print_at, sweep
 from engine.simulation.process import Process
 from engine.simulation.virtual import VirtualLoop
@@ -28,6 +29,7 @@ from engine.simulator.matching import VenueRules
 
 OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
 REST_LIMIT_NS = 600 * NS_PER_SECOND
+UNDER_WAY = (PositionStatus.OPENING, PositionStatus.CLOSING)
 TICKS = (TradeTick, QuoteTick, MarkTick)
 LOOK_NS = 500 * NS_PER_MS
 THIRD_ASSET_SHARE = 0.3
@@ -85,6 +87,7 @@ class World:
         self._died = asyncio.Event()
         self._last_ms = 0
         self._late = 0
+        self._is_last = False
 
     # Time
 
@@ -271,6 +274,10 @@ class World:
         return False
 
     def _is_quiet(self) -> bool:
+        """Tell whether everything has come to rest.
+
+        What is stuck may be so because it is worth too little; at the end it must be sold.
+        """
         process = self.process
         if process is None or len(self.processes) > 1 or self._last_ms * NS_PER_MS > self.now_ns:
             return False
@@ -278,7 +285,8 @@ class World:
         return not (
             guardian.orders_in_flight()
             or process.flow.problems()
-            or any(str(p.status) in {"opening", "closing", "stuck"} for p in guardian.positions())
+            or any(p.status in UNDER_WAY for p in guardian.positions())
+            or (self._is_last and guardian.positions())
         )
 
     def _stay_calm(self) -> None:
@@ -322,7 +330,7 @@ class World:
         now_ms, process = self.now_ns // NS_PER_MS, self.process
         held = set() if process is None else {p.instrument.id for p in process.flow.positions()}
         paths = [
-            (path.instrument, sweep(path.instrument, self._price_of(path.instrument), now_ms))
+            (path.instrument, _swept(path, self._price_of(path.instrument), now_ms))
             for path in self.plan.paths
             if path.instrument.id in held
         ]
@@ -334,6 +342,7 @@ class World:
 
     def _close_all(self) -> None:
         """The owner closes what no rule has closed."""
+        self._is_last = True
         process = self.process
         if process is None:
             return
@@ -349,6 +358,13 @@ class World:
         """The venues' own books."""
         instruments = [path.instrument for path in self.plan.paths]
         return {name: exchange.end(instruments) for name, exchange in self.venues.items()}
+
+
+def _swept(path: PricePath, price: float, from_ms: int) -> list[Print]:
+    """Go through all limits from a price, and end where everything is worth enough to be sold."""
+    prints = sweep(path.instrument, price, from_ms)
+    ends_ms = prints[-1].at_ms + CALM_MS
+    return [*prints, print_at(path.instrument, 2 * path.prints[0].last, ends_ms)]
 
 
 def _config(plan: Plan) -> GuardConfig:
