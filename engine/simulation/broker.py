@@ -145,6 +145,7 @@ class SimulatedBroker:
         """Ask what became of an order."""
         self._process.effect("look_up")
         self._world.history.calls[f"{self._process.number}.look_up"] += 1
+        self._world.history.look_ups.append((self._world.now_ns, self._process.number))
         if not self._is_cut_off("err_look"):
             self._world.after(self._delay_ns(), self._answer_look_up, order.client_order_id)
         self._process.effected("look_up")

@@ -278,24 +278,52 @@ INVARIANTS = (
     InvariantRow(
         2,
         "One trigger, one net close",
-        ("one_net_close", "id_bound_to_request", "id_taken_once", "close_within_held"),
+        (
+            "one_net_close",
+            "id_bound_to_request",
+            "id_taken_once",
+            "close_within_held",
+            "rungs_within_asked",
+            "dust_is_unsellable",
+        ),
     ),
     InvariantRow(3, "No unguarded position at rest", ("guarded_at_rest", "known_holding")),
     InvariantRow(
         4,
         "Bounded detection",
-        ("crossing_closes", "deadline_closes", "rung_closes", "entry_durable"),
+        (
+            "crossing_closes",
+            "deadline_closes",
+            "rung_closes",
+            "missed_limit_told",
+            "peak_kept",
+            "entry_durable",
+        ),
     ),
     InvariantRow(5, "No false close", ("close_has_cause", "stop_confirmed")),
     InvariantRow(
         6,
         "Ledger equals exchange",
-        ("fills_equal", "foreign_fills_exist", "sums_equal", "orders_equal", "holdings_equal"),
+        (
+            "fills_equal",
+            "foreign_fills_exist",
+            "foreign_goes_first",
+            "sums_equal",
+            "orders_equal",
+            "holdings_equal",
+        ),
     ),
     InvariantRow(7, "An answer of 2xx is durable", ("answered_is_durable",)),
     InvariantRow(8, "Every order traces to a cause", ("order_has_cause",)),
     InvariantRow(
-        9, "Many deliveries, at most one position", ("one_position_a_signal", "one_id_a_signal")
+        9,
+        "Many deliveries, at most one position",
+        (
+            "one_position_a_signal",
+            "one_id_a_signal",
+            "superseded_opens_nothing",
+            "entry_is_fresh",
+        ),
     ),
     InvariantRow(
         10, "Intent is committed before the exchange has it", ("intent_first", "exit_sequence")
@@ -306,7 +334,9 @@ INVARIANTS = (
         ("never_after_final", "in_flight_within_held"),
     ),
     InvariantRow(
-        12, "At most one writer", ("stale_commits", "stale_requests", "writes_with_lease")
+        12,
+        "At most one writer",
+        ("stale_commits", "stale_requests", "writes_with_lease", "taker_waits"),
     ),
     InvariantRow(
         13, "Requests are bounded", ("requests_bounded", "retry_after_kept", "venue_pause_kept")
@@ -315,6 +345,6 @@ INVARIANTS = (
     InvariantRow(
         15,
         "Each degradation alerts once and clears",
-        ("alarm_alternates", "alarm_clears", "stuck_told_once", "no_secrets"),
+        ("alarm_alternates", "alarm_clears", "stuck_told_once", "blindness_told", "no_secrets"),
     ),
 )

@@ -32,6 +32,7 @@ class Life:
     """Why it would not start, or ended: another writer."""
     epoch: int = 0
     """Of its lease; 0 when it never had one."""
+    host: str = ""
 
 
 class Told(NamedTuple):
@@ -139,6 +140,8 @@ class History:
     told: list[Told] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
+    look_ups: list[tuple[int, int]] = field(default_factory=list)
+    """When, and by which life, the venue was asked what became of an order."""
     commits: list[Commit] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     acts: list[Acted] = field(default_factory=list)

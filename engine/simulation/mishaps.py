@@ -8,12 +8,18 @@ from engine.clock import NS_PER_MS, NS_PER_SECOND
 from engine.model.instrument import Instrument, Market
 from engine.model.order import FillKind, OrderSide
 from engine.simulation.exchange import Exchange
+from engine.simulation.history import Life
 from engine.simulation.plan import Fault
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
 
 TWIN = "twin"
+PATIENCE_NS = 20 * NS_PER_SECOND
+"""For so long a second installation is started again while it is refused."""
+
+BACK_NS = 9 * NS_PER_SECOND
+"""After so long somebody who has added by hand takes it back."""
 
 
 class Mishaps:
@@ -49,6 +55,17 @@ class Mishaps:
             self._world.faults.note(fault)
             self._world.say(f"{fault.kind}: {side} {qty} {instrument.id}")
             exchange.trade_by_hand(instrument, side, qty, kind)
+            if fault.kind == "ext_add":
+                self._world.after(BACK_NS, self._take_back, exchange, instrument, side, qty)
+
+    def _take_back(
+        self, exchange: Exchange, instrument: Instrument, side: OrderSide, qty: Decimal
+    ) -> None:
+        """Somebody closes what he has added, as far as it is still there."""
+        held = exchange.held(instrument)
+        if self._world.is_ill and (held > 0) is (side is OrderSide.BUY) and abs(held) >= qty:
+            self._world.say(f"taken back: {qty} {instrument.id}")
+            exchange.trade_by_hand(instrument, side.opposite, qty, FillKind.TRADE)
 
     def _subject(self, fault: Fault) -> tuple[Exchange, Instrument | None]:
         paths = [
@@ -70,7 +87,17 @@ class Mishaps:
     def _second(self, fault: Fault) -> None:
         """Somebody starts a second installation on the same database."""
         self._world.faults.note(fault)
-        self._world.begin(None, TWIN)
+        self._try_second(self._world.now_ns + PATIENCE_NS)
+
+    def _try_second(self, until_ns: int) -> None:
+        """It is started again each second while it is refused, as a supervisor does."""
+        life = self._world.begin(None, TWIN)
+        if self._world.now_ns < until_ns:
+            self._world.after(NS_PER_SECOND, self._second_again, life, until_ns)
+
+    def _second_again(self, life: Life, until_ns: int) -> None:
+        if life.refused is not None and self._world.is_ill:
+            self._try_second(until_ns)
 
     def _in_parts(self, fault: Fault) -> None:
         for name, exchange in self._world.venues.items():

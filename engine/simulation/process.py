@@ -118,7 +118,7 @@ class Process:
         self.clock = HostClock(world)
         self.crash = crash
         self.is_alive = True
-        self.life = Life(number, world.now_ns)
+        self.life = Life(number, world.now_ns, host=host)
         world.history.lives.append(self.life)
         self._effects = 0
         self._backlog: list[tuple[Callable[[Any], None], Any]] = []

@@ -222,7 +222,7 @@ class World:
         while True:
             self._died.clear()
             crash = crashes.get(starts)
-            life = self.begin(crash if self._is_ill else None, HOME)
+            life = self.begin(crash if self.is_ill else None, HOME)
             await self._died.wait()
             if len(self.history.errors) >= MAX_ERRORS:
                 return
@@ -241,7 +241,8 @@ class World:
         return process.life
 
     @property
-    def _is_ill(self) -> bool:
+    def is_ill(self) -> bool:
+        """Whether faults are not healed yet."""
         return self.now_ns < self.plan.heal_ms * NS_PER_MS
 
     # The end

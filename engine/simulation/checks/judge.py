@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from engine.simulation.checks.alarms import judge_alarms
+from engine.simulation.checks.blindness import judge_blindness
 from engine.simulation.checks.case import Case, Violation
 from engine.simulation.checks.closes import judge_closes
+from engine.simulation.checks.entries import judge_entries_sent
+from engine.simulation.checks.foreign import judge_foreign
 from engine.simulation.checks.ledger import judge_ledger
+from engine.simulation.checks.peaks import judge_peaks
 from engine.simulation.checks.quantities import judge_quantities
+from engine.simulation.checks.remainders import judge_remainders
 from engine.simulation.checks.resting import judge_rest
 from engine.simulation.checks.sending import judge_sending
 from engine.simulation.checks.signals import judge_signals
@@ -19,13 +24,18 @@ from engine.simulation.plan import Plan
 
 JUDGES = (
     judge_quantities,
+    judge_remainders,
     judge_rest,
     judge_closes,
+    judge_peaks,
     judge_ledger,
+    judge_foreign,
     judge_signals,
+    judge_entries_sent,
     judge_sending,
     judge_writers,
     judge_alarms,
+    judge_blindness,
 )
 
 

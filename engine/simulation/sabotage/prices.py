@@ -21,16 +21,6 @@ def _trust_a_bad_tick(original: Function) -> Function:
     return is_near
 
 
-def _hold_a_price_for_ever(original: Function) -> Function:
-    del original
-
-    def wait(self: Any, now_ns: int) -> list[float]:
-        del self, now_ns
-        return []
-
-    return wait
-
-
 def _drop_a_gaps_trades(original: Function) -> Function:
     del original
 
@@ -104,13 +94,6 @@ PRICE_DEFECTS = (
         (5,),
         "engine.core.belief:Belief._is_near",
         _trust_a_bad_tick,
-    ),
-    Sabotage(
-        "hold_a_price_for_ever",
-        "a held price that nothing contradicts is not believed after 2 s",
-        (4,),
-        "engine.core.belief:Belief.wait",
-        _hold_a_price_for_ever,
     ),
     Sabotage(
         "drop_a_gaps_trades",
