@@ -62,7 +62,7 @@ def _judge_prices(case: Case, guarded: Guarded, stretches: list[Stretch]) -> Non
         at_ns, reason, price = found
         if not _is_excused(case, guarded, stretch, at_ns, price):
             case.judged(DETECTED)
-            if not _is_closed(case, guarded, stretch.life, at_ns):
+            if not is_closed(case, guarded, stretch.life, at_ns):
                 text = f"{guarded.position.id}: {price} reached {reason} and nothing was closed"
                 case.blame(4, DETECTED, at_ns, text)
         break
@@ -111,7 +111,8 @@ def _price_at(guarded: Guarded, stretch: Stretch) -> float | None:
 # Whether it was done
 
 
-def _is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
+def is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
+    """Tell whether a close left in time for what asked for it at a moment, or had begun before."""
     until_ns = _deadline(case, guarded, life, at_ns)
     ended_ns = case.alive_until(life)
     if ended_ns is not None and ended_ns <= until_ns:
@@ -274,7 +275,7 @@ def _judge_deadline(case: Case, guarded: Guarded, stretches: list[Stretch]) -> N
             return
         if not _is_excused(case, guarded, stretch, at_ns, None):
             case.judged(ON_TIME)
-            if not _is_closed(case, guarded, stretch.life, at_ns):
+            if not is_closed(case, guarded, stretch.life, at_ns):
                 text = f"the time of {guarded.position.id} was over and nothing was closed"
                 case.blame(4, ON_TIME, at_ns, text)
         return
@@ -314,7 +315,7 @@ def _judge_rung(case: Case, guarded: Guarded, stretch: Stretch, at_ns: int) -> N
     rungs = (r for r in guarded.exits if r.order.reason is ExitReason.LADDER)
     if any(r.life == stretch.life and r.at_ns <= at_ns for r in rungs):
         return  # a price that was no tick had reached it before
-    if not _is_closed(case, guarded, stretch.life, at_ns):
+    if not is_closed(case, guarded, stretch.life, at_ns):
         text = f"the first rung of {guarded.position.id} was reached and nothing was closed"
         case.blame(4, RUNGS, at_ns, text)
 

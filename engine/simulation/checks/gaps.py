@@ -12,7 +12,7 @@ from engine.model.effects import SendNotice
 from engine.model.events import ExitsAmended, PricesChecked, PricesMissed, Started
 from engine.model.exits import ExitReason
 from engine.simulation.checks.case import Case
-from engine.simulation.checks.detection import WHOLE, _go_over, _is_closed, _is_excused, _path
+from engine.simulation.checks.detection import WHOLE, _go_over, _is_excused, _path, is_closed
 from engine.simulation.checks.guarded import Guarded
 from engine.simulation.history import Told
 from engine.simulation.oracle.asked import Asked
@@ -66,10 +66,10 @@ def _judge_missed(case: Case, guarded: Guarded, stretch: Stretch, path: Path, to
     case.judged(TOLD)
     must_be_told = not _may_be_closing(case, guarded, stretch, path, told)
     is_told = _is_told(case, guarded, told)
-    is_closed = _is_closed(case, guarded, stretch.life, told.at_ns)
-    if is_told and (is_closed or not case.plan.gap_strict):
+    was_closed = is_closed(case, guarded, stretch.life, told.at_ns)
+    if is_told and (was_closed or not case.plan.gap_strict):
         return
-    if must_be_told or not is_closed:
+    if must_be_told or not was_closed:
         word = "told" if not is_told else "closed"
         text = f"{found[2]} in a gap reached {found[1]} of {guarded.position.id}, not {word}"
         case.blame(4, TOLD, told.at_ns, text)
