@@ -64,6 +64,12 @@ class Watching:
     def look_up(self, order: Order) -> None:
         self._inner.look_up(order)
 
+    def read_account(self) -> None:
+        self._inner.read_account()
+
+    def refresh(self, instrument: Instrument) -> None:
+        self._inner.refresh(instrument)
+
     def positions(self) -> Sequence[VenuePosition]:
         return self._inner.positions()
 
@@ -128,7 +134,7 @@ async def guarding(
     Raises:
         ExceptionGroup: a part failed; whoever waits inside is cancelled at once.
     """
-    settings, clock = Settings(feed_transport=transport), SystemClock()
+    settings, clock = Settings(feed_transport=transport, venues=(VENUE,)), SystemClock()
     brokers: dict[str, Broker] = {}
     feeds: dict[str, Feed] = {}
     with TemporaryDirectory(prefix="tickguard-bench-") as folder, contextlib.ExitStack() as stack:
