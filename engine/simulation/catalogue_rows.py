@@ -313,7 +313,11 @@ INVARIANTS = (
             "holdings_equal",
         ),
     ),
-    InvariantRow(7, "An answer of 2xx is durable", ("answered_is_durable",)),
+    InvariantRow(
+        7,
+        "An answer of 2xx is durable",
+        ("answered_is_durable", "accepted_closes", "amendments_last"),
+    ),
     InvariantRow(8, "Every order traces to a cause", ("order_has_cause",)),
     InvariantRow(
         9,

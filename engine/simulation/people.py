@@ -63,6 +63,7 @@ class People:
         self._sent_ms[planned.instrument.id] = max(latest_ms, planned.sent_ms)
 
     async def _deliver(self, process: Process, delivery: Delivery) -> None:
+        await process.awake()
         try:
             signal = self._signal(process, delivery.signal)
             receipt = await process.inbox.deliver(signal)
@@ -116,6 +117,7 @@ class People:
             self._begin(self._act(process, act, self._event(process, act)))
 
     async def _act(self, process: Process, act: OwnerAct, event: Event | None) -> None:
+        await process.awake()
         done = False
         try:
             if event is not None and self._is_possible(process, event):

@@ -260,8 +260,7 @@ class Process:
         if slow is not None:
             delay_ns += round(slow.amount * NS_PER_MS)
         await asyncio.sleep(delay_ns / 1e9)
-        if self.is_stalled:
-            await asyncio.sleep((self._stalled_until_ns - self.world.now_ns) / 1e9)
+        await self.awake()
         if not self.is_alive:
             raise Killed
         result = function(*arguments)
@@ -279,6 +278,11 @@ class Process:
         """Run nothing for a while; what arrives meanwhile is taken at once afterwards."""
         self._stalled_until_ns = self.world.now_ns + for_ns
         self.world.after(for_ns, self._wake)
+
+    async def awake(self) -> None:
+        """Wait until it runs."""
+        if self.is_stalled:
+            await asyncio.sleep((self._stalled_until_ns - self.world.now_ns) / 1e9)
 
     def _wake(self) -> None:
         waiting, self._backlog = self._backlog, []

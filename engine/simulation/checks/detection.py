@@ -113,7 +113,7 @@ def _price_at(guarded: Guarded, stretch: Stretch) -> float | None:
 
 def is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
     """Tell whether a close left in time for what asked for it at a moment, or had begun before."""
-    until_ns = _deadline(case, guarded, life, at_ns)
+    until_ns = deadline_of(case, guarded, life, at_ns)
     ended_ns = case.alive_until(life)
     if ended_ns is not None and ended_ns <= until_ns:
         return True
@@ -128,7 +128,7 @@ def is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
             return True  # all of it was asked for already, as a part
     if _was_all_asked(case, guarded, life, until_ns):
         return True
-    return not _is_sellable(guarded, guarded.held(until_ns), None)
+    return not is_sellable(guarded, guarded.held(until_ns), None)
 
 
 def _was_all_asked(case: Case, guarded: Guarded, life: int, until_ns: int) -> bool:
@@ -159,7 +159,7 @@ def _is_whole(case: Case, request: Request, life: int) -> bool:
     return request.life == life or any(arrival.taken for arrival in arrivals)
 
 
-def _deadline(case: Case, guarded: Guarded, life: int, at_ns: int) -> int:
+def deadline_of(case: Case, guarded: Guarded, life: int, at_ns: int) -> int:
     """Until when a close must have left: X later, or after the position was armed."""
     starts = case.starts.get(life)
     durable = starts is not None and any(
@@ -203,7 +203,7 @@ def _pause_end(guarded: Guarded, told: Told) -> int:
 def _is_excused(
     case: Case, guarded: Guarded, stretch: Stretch, at_ns: int, price: float | None
 ) -> bool:
-    if not _is_sellable(guarded, guarded.held(at_ns), price):
+    if not is_sellable(guarded, guarded.held(at_ns), price):
         return True
     if is_hindered(case, guarded, stretch.life, at_ns):
         return True
@@ -213,16 +213,21 @@ def _is_excused(
 def is_hindered(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
     """Tell whether closes were looked up first, or capped, within X of what asked for one.
 
-    A holder past its lease looks a close up before it is sent, and what is held of an unexplained
-    account bounds it.
+    A holder past its lease looks a close up before it is sent, also when it has it again by then,
+    and what is held of an unexplained account bounds it.
     """
-    until_ns = _deadline(case, guarded, life, at_ns)
-    spells = [*case.fenced.get(life, ())]
-    spells += case.unexplained.get((life, str(guarded.instrument.id)), ())
-    return any(begin <= until_ns and at_ns - X_NS <= end for begin, end in spells)
+    until_ns = deadline_of(case, guarded, life, at_ns)
+    fenced = case.fenced.get(life, [])
+    spells = [*fenced, *case.unexplained.get((life, str(guarded.instrument.id)), ())]
+    if any(begin <= until_ns and at_ns - X_NS <= end for begin, end in spells):
+        return True
+    waiting = [r.order for r in guarded.exits if r.life == life and r.at_ns > at_ns]
+    made_ns = [order.created_at_ns - EPOCH_NS for order in waiting]
+    return any(begin <= each <= min(end, at_ns) for each in made_ns for begin, end in fenced)
 
 
-def _is_sellable(guarded: Guarded, held: Decimal, price: float | None) -> bool:
+def is_sellable(guarded: Guarded, held: Decimal, price: float | None) -> bool:
+    """Tell whether the venue takes a close of what is held; without a price whatever its worth."""
     instrument = guarded.instrument
     qty = held // instrument.qty_step * instrument.qty_step
     if qty <= 0 or instrument.id.market is Market.LINEAR:
@@ -303,7 +308,7 @@ def _note_rungs(
             at_ns = track.at_ns[place]
             qty = ladder[0].fraction * min(stretch.received, guarded.held(at_ns))
             is_due = until_ns is None or at_ns < until_ns
-            if is_due and _is_sellable(guarded, qty, track.price[place]):
+            if is_due and is_sellable(guarded, qty, track.price[place]):
                 rungs[0] = at_ns
             return
 
