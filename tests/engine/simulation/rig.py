@@ -85,10 +85,18 @@ def plan(*faults: Fault, **changes: Any) -> Plan:
     return Plan(**fields | changes)
 
 
+class SmallWorld(World):
+    """A world that opens nothing of its own when a lifetime was poor."""
+
+    def _lacks(self) -> int:
+        return 0
+
+
 class Lived:
     """A plan that was lived through, and what is left of it.
 
     ``moments`` are functions that meet the world at their times (ms), in the middle of it.
+    ``whole`` lets the world add to a poor lifetime, as it does to drawn ones.
     """
 
     def __init__(
@@ -97,10 +105,12 @@ class Lived:
         moments: Mapping[int, Callable[[World], None]] = MappingProxyType({}),
         books: BooksFactory | None = None,
         story: Sequence[Storyteller] = (),
+        *,
+        whole: bool = False,
     ) -> None:
         self.loop = VirtualLoop()
         self.loop.set_exception_handler(lambda _loop, _context: None)
-        self.world = World(plan, self.loop, books, story)
+        self.world = (World if whole else SmallWorld)(plan, self.loop, books, story)
         for at_ms, function in moments.items():
             self.loop.call_at(at_ms / 1000, function, self.world)
         run_virtually(self.loop, self.world.live())

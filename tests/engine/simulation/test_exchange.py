@@ -212,13 +212,30 @@ def fills_of(stage: Stage) -> list[Any]:
     return [each.fill for each in stage.heard if isinstance(each, OrderFilled)]
 
 
-def test_every_other_order_has_its_rest_cancelled() -> None:
-    cancelled = []
+def test_some_orders_are_cancelled_before_they_meet_a_quote_and_others_after() -> None:
+    """Of four orders one after another: one at once, two with their rest, one is filled."""
+    ends = set()
     for number in range(4):
         stage = parts(number)
         stage.pass_ms(REST_NS // MS)
-        cancelled.append(stage.statuses()[-1] is OrderStatus.CANCELLED)
-    assert cancelled in ([True, False, True, False], [False, True, False, True])
+        for _ in range(2):
+            stage.pass_ms(40)
+            stage.price(PERP)
+        ends.add((stage.statuses()[-1], len(fills_of(stage))))
+    assert ends == {
+        (OrderStatus.CANCELLED, 0),
+        (OrderStatus.CANCELLED, 1),
+        (OrderStatus.FILLED, 3),
+    }
+
+
+def test_a_rest_stays_when_the_fault_is_over() -> None:
+    stage = parts(0)
+    stage.exchange.fill_whole()
+    stage.price(PERP)
+    assert stage.statuses()[-1] is OrderStatus.FILLED
+    stage.pass_ms(REST_NS // MS)
+    assert stage.statuses()[-1] is OrderStatus.FILLED
 
 
 def test_orders_are_filled_whole_again_after_the_fault() -> None:
@@ -287,9 +304,12 @@ def test_funding_is_an_execution_that_is_told_and_no_fill() -> None:
 
 def test_a_mark_far_away_liquidates_what_is_held() -> None:
     stage = Stage()
-    stage.buy(PERP, 0, "1")
-    assert [each.side for each in stage.exchange.model.venue_positions()] == [Side.LONG]
-    stage.price(PERP, 2.0)
+    sell = replace(stage.order(), side=OrderSide.SELL)
+    stage.exchange.take(sell)
+    stage.pass_ms(40)
+    stage.price(PERP)
+    assert [each.side for each in stage.exchange.model.venue_positions()] == [Side.SHORT]
+    stage.price(PERP, 2100.0)
     assert stage.exchange.held(PERP) == 0
     assert fills_of(stage)[-1].kind is FillKind.LIQUIDATION
 

@@ -21,11 +21,12 @@ CHUNK = 50
 
 RARE = frozenset(
     {
+        "amendments_last",
+        "blindness_told",
+        "missed_limit_told",
         "order.intended.acknowledged",
-        "order.intended.cancelled",
-        "order.intended.rejected",
+        "order.intended.partially_filled",
         "order.sent.cancelled",
-        "order.acknowledged.cancelled",
         "order.acknowledged.unknown",
         "order.partially_filled.unknown",
         "order.unknown.acknowledged",

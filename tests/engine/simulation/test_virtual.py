@@ -40,23 +40,77 @@ def test_what_is_ready_runs_before_time_passes() -> None:
     assert seen == [0]
 
 
-def test_timers_run_in_order_of_time_and_those_of_one_moment_always_alike() -> None:
-    def run() -> list[int]:
-        loop = VirtualLoop()
-        order: list[int] = []
+def test_timers_run_in_order_of_time_and_those_of_one_moment_in_the_order_they_were_set() -> None:
+    loop = VirtualLoop()
+    order: list[int] = []
 
-        async def main() -> None:
-            for number, at_ms in enumerate((30, 10, 20, 10, 10)):
-                loop.call_at(at_ms / 1000, order.append, number)
-            await asyncio.sleep(1)
+    async def main() -> None:
+        for number, at_ms in enumerate((30, 10, 20, 10, 10)):
+            set_timer = loop.at if number % 2 else loop.call_at
+            set_timer(at_ms / 1000, order.append, number)
+        await asyncio.sleep(1)
 
+    run_virtually(loop, main())
+    assert order == [1, 3, 4, 2, 0]
+
+
+def test_a_time_that_is_over_is_now() -> None:
+    loop = VirtualLoop()
+    seen = []
+
+    async def main() -> None:
+        await asyncio.sleep(5)
+        loop.at(1.0, lambda: seen.append(loop.now_ns))
+        await asyncio.sleep(1)
+
+    run_virtually(loop, main())
+    assert seen == [5 * SECOND]
+
+
+def test_a_cancelled_timer_neither_runs_nor_lets_time_pass() -> None:
+    loop = VirtualLoop()
+    seen: list[int] = []
+
+    async def main() -> int:
+        loop.call_later(3600, seen.append, 1).cancel()
+        loop.call_later(1, seen.append, 2).cancel()
+        both = [loop.call_later(2, seen.append, 3), loop.call_later(2, seen.append, 4)]
+        loop.at(2, both[1].cancel)
+        await asyncio.sleep(3)
+        return loop.now_ns
+
+    assert run_virtually(loop, main()) == 3 * SECOND
+    assert seen == [3, 4]
+
+
+def test_what_is_cancelled_in_its_own_moment_does_not_run() -> None:
+    loop = VirtualLoop()
+    seen: list[int] = []
+    callbacks: list[asyncio.Handle] = []
+
+    async def main() -> None:
+        loop.call_soon(lambda: [each.cancel() for each in callbacks])
+        callbacks.append(loop.call_soon(seen.append, 1))
+        await asyncio.sleep(1)
+
+    run_virtually(loop, main())
+    assert callbacks
+    assert seen == []
+
+
+def test_an_error_of_a_plain_function_ends_the_loop() -> None:
+    loop = VirtualLoop()
+
+    def fail() -> None:
+        raise ValueError("in the world itself")
+
+    async def main() -> None:
+        loop.at(1, fail)
+        await asyncio.sleep(5)
+
+    with pytest.raises(ValueError, match="in the world itself"):
         run_virtually(loop, main())
-        return order
-
-    first = run()
-    assert sorted(first[:3]) == [1, 3, 4]
-    assert first[3:] == [2, 0]
-    assert all(run() == first for _ in range(3))
+    assert loop.now_ns == SECOND
 
 
 def test_a_task_waits_for_another_without_time_passing() -> None:
