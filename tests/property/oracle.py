@@ -186,18 +186,16 @@ def _trail(position: Position, before: Fixed | Trail | None) -> Trail | None:
     asked, peak = position.exits.trailing, position.progress.peak
     if asked is None or peak is None:
         return None
+    wait = None
     if isinstance(before, Trail):
-        if before.wait is not None and (before.distance, before.step) == (
-            asked.distance,
-            asked.step,
-        ):
-            return before
+        if (before.distance, before.step) == (asked.distance, asked.step):
+            wait = before.wait  # a better peak counts when the price is back
         better = max if position.side is Side.LONG else min
         peak = better(before.peak, peak)
     tick = position.instrument.tick_size
     level = stop_of(position.side, peak, asked.distance, tick)
     after = None if asked.step is None else next_peak(position.side, peak, asked.step, tick)
-    return Trail(asked.distance, asked.step, peak, level, after)
+    return Trail(asked.distance, asked.step, peak, level, after, wait)
 
 
 def _follow(trail: Trail, held: Held, price: Decimal) -> None:

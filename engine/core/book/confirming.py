@@ -62,6 +62,11 @@ class Confirming:
         heappush(self._by_key, (-reached.key, code, number))
         heappush(self._by_tick, (due_tick, code, number))
 
+    def follow(self, code: int, trail: Trail) -> None:
+        """Give a rule that waits a better peak: it counts when the stop is put back."""
+        wait = self.waits[code]
+        self.waits[code] = wait._replace(reached=wait.reached._replace(trail=trail))
+
     def discard(self, code: int) -> bool:
         """End a wait; tells whether there was one."""
         if self.waits.pop(code, None) is None:

@@ -70,7 +70,10 @@ class Direction:
         kept = self._trail_of(code)
         if kept is not None:
             same = (kept.distance, kept.step) == (trail.distance, trail.step)
-            if same and (kept.best <= trail.best or code not in self._family_of):
+            if same and kept.best <= trail.best:
+                return
+            if same and code not in self._family_of:
+                self.confirming.follow(code, trail)
                 return
             trail = Trail(trail.distance, trail.step, min(kept.best, trail.best))
             self.discard(code)
