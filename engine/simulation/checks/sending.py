@@ -164,6 +164,7 @@ def _judge_patience(case: Case) -> None:
 def _judge_pause(case: Case, told: Told, event: OrderDeferred) -> None:
     until_ns = event.at_ns - EPOCH_NS + event.retry_after_ns
     venue = case.venue_of(event) if event.message in OF_VENUE else None
+    case.judged(VENUE_PAUSE, int(venue is not None))
     for request in case.history.requests:
         if request.life != told.life or not told.at_ns < request.at_ns < until_ns:
             continue
