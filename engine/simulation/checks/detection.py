@@ -57,8 +57,8 @@ def _judge_prices(case: Case, guarded: Guarded, stretches: list[Stretch]) -> Non
         begin, end = track.span(stretch.begin + 1, stretch.end)
         found = path.walk(track, begin, end)
         _note_rungs(guarded, stretch, rungs, found[0] if found else None)
-        if found is None:
-            continue
+        if found is None or found[0] > _ended_ns(case, stretch):
+            continue  # a price that was believed later is compared with later rules
         at_ns, reason, price = found
         if not _is_excused(case, guarded, stretch, at_ns, price):
             case.judged(DETECTED)
@@ -68,6 +68,11 @@ def _judge_prices(case: Case, guarded: Guarded, stretches: list[Stretch]) -> Non
         break
     for at_ns in rungs.values():
         _judge_rung(case, guarded, stretches[0], at_ns)
+
+
+def _ended_ns(case: Case, stretch: Stretch) -> int:
+    told = case.history.told
+    return told[stretch.end].at_ns if stretch.end < len(told) else FOR_EVER_NS
 
 
 def _path(guarded: Guarded, stretch: Stretch) -> Path:

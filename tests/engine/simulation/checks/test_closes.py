@@ -11,7 +11,7 @@ from engine.model.events import (
     PricesChecked,
 )
 from engine.model.exit_set import ExitChanges
-from engine.model.exits import AtPrice, ExitReason, Percent
+from engine.model.exits import AtPrice, Disarmed, ExitReason, Percent
 from engine.model.ids import Purpose, client_order_id
 from engine.model.order import OrderStatus
 from engine.model.rules.break_even import BreakEven
@@ -167,6 +167,20 @@ def test_past_its_lease_a_process_closes_later(began: int, ended: int, found: se
     lifetime.tell(began, LeaseChanged(False, EPOCH_NS))
     lifetime.tell(ended, LeaseChanged(True, EPOCH_NS))
     lifetime.tick(1700, 94.0)
+    lifetime.positions.append(position(lifetime))
+    lifetime.history.told.sort(key=lambda told: told.at_ns)
+    assert lifetime.names() == found
+
+
+@pytest.mark.parametrize(("amended_at", "found"), [(1050, set()), (1150, {"crossing_closes"})])
+def test_a_price_is_compared_with_the_rules_of_when_it_is_believed(
+    amended_at: int, found: set[str]
+):
+    lifetime = begun()
+    changes = ExitChanges(stop_loss=Disarmed())
+    lifetime.tick(1000, 60.0)
+    lifetime.tell(amended_at, ExitsAmended(POSITION, changes, "owner", EPOCH_NS))
+    lifetime.tick(1100, 60.0)
     lifetime.positions.append(position(lifetime))
     lifetime.history.told.sort(key=lambda told: told.at_ns)
     assert lifetime.names() == found
