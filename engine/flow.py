@@ -1,16 +1,14 @@
 """The way of an event: one writer, one journal, commands in their order.
 
-``Flow.handle`` is the only caller of the guardian and runs on the event loop, so feeds, brokers and
-request handlers never change the book at the same time. Prices come in by the same call, in the
-order the venue sent them: no queue stands between a frame and the book, so there is nothing to
-overflow on that path (feeds conflate only inside one frame, and keep its extremes).
+``Flow.handle`` is the only caller of the guardian and runs on the event loop, so nobody changes the
+book at the same time. Prices come in by the same call, in the order the venue sent them: no queue
+stands between a frame and the book (feeds conflate only inside one frame, and keep its extremes).
 
 Records go to the journal, a queue with one consumer that commits what has gathered in one
-transaction in a worker thread. Commands that may only follow their commit (entries) wait in the
-same queue, and go only if they are still wanted then: storage may have refused for a while. The
-queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait, ``handle_durably`` refuses new
-work with ``Retryable``; what comes by ``handle`` (fills, and closes that cannot wait for storage)
-is never refused or dropped.
+transaction in a worker thread. Entries wait in the same queue for their commit, and go only if they
+are still wanted then. The queue is bounded by admission: when ``JOURNAL_LIMIT`` steps wait,
+``handle_durably`` refuses new work with ``Retryable``; what comes by ``handle`` (fills, and closes
+that cannot wait for storage) is never refused or dropped.
 
 With a lease (``engine.lease``) orders leave only while this is the one writer. When another one
 has taken over, nothing is sent any more and ``run`` raises ``Fenced``.
@@ -127,6 +125,7 @@ class Flow:
         self._gate = None if lease is None else Gate(lease, clock, self.handle, self._act)
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
+        self._entering: set[str] = set()  # entries whose commit is waited for
         self._started = False
         self._stopping = False
 
@@ -233,7 +232,9 @@ class Flow:
             if isinstance(effect, RECORD_TYPES):
                 records.append(effect)
             elif isinstance(effect, SubmitOrder) and effect.after_commit:
-                entries.append(effect.order)
+                if effect.order.client_order_id not in self._entering:
+                    self._entering.add(effect.order.client_order_id)
+                    entries.append(effect.order)
             else:
                 commands.append(effect)
         if records or entries or done is not None:
@@ -241,8 +242,6 @@ class Flow:
             self._journal.filled.set()
         for command in commands if self._gate is None else self._gate.permitted(commands):
             self._act(command)
-
-    # Commands
 
     def _act(self, command: Command) -> None:
         match command:
@@ -397,4 +396,5 @@ class Flow:
             if step.done is not None and not step.done.done():
                 step.done.set_result(None)
             for order in () if self._stopping else step.entries:
+                self._entering.discard(order.client_order_id)
                 self._enter(order)

@@ -100,12 +100,16 @@ def _may_lack_entries(state: State, fill: Fill, wanted: Decimal) -> bool:
 
 
 def _may_be_sold(state: State, fill: Fill, wanted: Decimal) -> bool:
-    """Tell whether exits in flight may sell, of what others of ours buy, what a fill took."""
+    """Tell whether exits in flight may sell what a fill took: ours elsewhere, or others' on spot.
+
+    What reduces a derivative only is cut by the venue to what is there.
+    """
     positions = state.active_on(fill.instrument.id)
     held = [p for p in positions if _can_reduce(p, fill)]
     asked = {p.id: in_flight(state, p) for p in held}
     free = sum((max(p.qty_open - asked[p.id], ZERO) for p in held), ZERO)
-    return len(positions) > 1 and any(asked.values()) and wanted > free
+    more = len(positions) > 1 or fill.instrument.id.market is Market.SPOT
+    return more and any(asked.values()) and wanted > free
 
 
 def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> None:

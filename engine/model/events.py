@@ -48,8 +48,8 @@ class Started(Struct, frozen=True):
     signals: tuple[SignalRecord, ...] = ()
     balances: tuple[Balance, ...] = ()
     booked: frozenset[tuple[str, str]] = frozenset()
-    """(client order id, else position id; venue trade id) of every fill in the ledger for these, and
-    (instrument, venue trade id) of the latest fills of orders that were not ours."""
+    """(client order id, else position id; venue trade id) of every fill in the ledger for these,
+    and (instrument, venue trade id) of the latest fills of orders that were not ours."""
 
 
 class SignalReceived(Struct, frozen=True):

@@ -8,14 +8,19 @@ from decimal import Decimal
 import pytest
 
 from engine.flow import JOURNAL_LIMIT, _Step
-from engine.model.effects import AppendEvent, Record, SaveBalance, SaveFill, SaveOrder, SaveSignal
+from engine.model.effects import (
+    AppendEvent,
+    Record,
+    SaveBalance,
+    SaveFill,
+    SaveOrder,
+    SaveSignal,
+)
 from engine.model.errors import Misconfigured, Retryable
 from engine.model.events import (
     BotSwitched,
-    ClockAdvanced,
     CloseRequested,
     FeedLost,
-    OrderDeferred,
     OrderSent,
     Started,
 )
@@ -196,32 +201,6 @@ async def test_a_commit_that_failed_is_tried_again_as_it_was_and_under_its_numbe
         numbers = {number for number, records in tries if line(1) in records}
         assert len(numbers) == 1
         assert all(records == tries[0][1] for number, records in tries if number in numbers)
-
-
-async def test_a_pause_is_counted_from_the_clock_however_late_that_is() -> None:
-    async with world() as w:
-        await w.opened()
-        w.price(95.0)
-        close = w.broker.orders[-1]
-        w.clock.now += 60 * SECOND  # the loop stood still
-        w.flow.handle(OrderDeferred(close.client_order_id, 0, 7 * SECOND))
-        w.clock.now += 6 * SECOND
-        w.flow.handle(ClockAdvanced(w.clock.now, w.clock.now))
-        assert w.broker.orders[-1] is close
-        w.clock.now += 2 * SECOND
-        w.flow.handle(ClockAdvanced(w.clock.now, w.clock.now))
-        assert w.broker.orders.count(close) == 2
-
-
-async def test_an_entry_whose_venue_asked_for_a_pause_is_not_sent_by_its_commit() -> None:
-    async with world() as w:
-        await w.opened()
-        w.price(95.0)
-        w.flow.handle(w.signal(2))
-        w.flow.handle(OrderDeferred(w.broker.orders[-1].client_order_id, w.clock.now, 7 * SECOND))
-        await w.run()
-        await asyncio.sleep(0.05)
-        assert [str(order.purpose) for order in w.broker.orders] == ["entry", "exit"]
 
 
 async def test_an_entry_that_waited_too_long_for_storage_is_not_sent() -> None:

@@ -333,3 +333,16 @@ def test_funding_of_before_a_position_was_held_is_not_its() -> None:
     new = rig.open(strategy="b")
     rig.handle(FundingPaid("f1", BTC_PERP, D("0.1"), settled_ns))
     assert (rig.position(old).funding, rig.position(new).funding) == (D("0.1"), 0)
+
+
+def test_what_a_close_in_flight_may_sell_of_others_waits_for_the_report() -> None:
+    rig = Rig()
+    rig.balance("BTC", "3")
+    position = rig.open(instrument=BTC_SPOT)
+    rig.trade(95.0, BTC_SPOT)
+    close = rig.exits()[-1]
+    rig.foreign(BTC_SPOT, "sell", "0.5", "95")
+    assert rig.position(position).exit_qty == 0
+    rig.filled(close, "95")
+    assert rig.position(position).exit_qty == close.qty
+    assert rig.position(position).status is PositionStatus.CLOSED

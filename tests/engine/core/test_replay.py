@@ -392,19 +392,3 @@ def test_a_trailing_stop_that_is_confirmed_keeps_the_peak_it_had():
     rig.gap(120, 107, 109, 107, 106, 130)
     assert crossed(rig) == [("trailing", "108", "106")]
     assert rig.peak(position) == 120
-
-
-def test_a_peak_of_a_gap_counts_while_the_trailing_stop_waits_for_its_confirmation():
-    rig, position = held(**TRAIL, confirm_ms=1500)
-    rig.lose()
-    made = rig.at(110)
-    rig.resume()
-    rig.trade(89)
-    rig.missed(made)
-    rig.wait(1.2)
-    assert rig.position(position).progress.peak == D(110)
-    rig.trade(105)
-    rig.trade(98)
-    rig.wait(2)
-    (order,) = rig.exits()
-    assert order.reason == "trailing"
