@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from engine.model.effects import Effects
 from engine.model.events import Event, OrderUpdated
 from engine.model.exit_set import Exits
 from engine.model.exits import Percent
@@ -16,6 +17,7 @@ from engine.model.order import OrderStatus
 from engine.model.signal import Action
 from engine.model.ticks import PriceSource
 from engine.simulation.books import BooksFactory
+from engine.simulation.checks.judge import judge
 from engine.simulation.history import Facts, History, Request, Venue
 from engine.simulation.plan import Crash, Fault, Plan, PlannedSignal, PricePath
 from engine.simulation.prices import print_at
@@ -92,6 +94,24 @@ class SmallWorld(World):
         return 0
 
 
+class Story:
+    """Keeps what a world tells: when each life was told what, and what else happened."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, int, Event]] = []
+        self.lines: list[str] = []
+
+    def event(self, at_ns: int, life: int, event: Event, effects: Effects) -> None:
+        self.events.append((at_ns, life, event))
+
+    def world(self, at_ns: int, text: str) -> None:
+        self.lines.append(text)
+
+    def told(self, kind: type[Event]) -> list[int]:
+        """When events of a kind were told, in ms."""
+        return [at_ns // MS for at_ns, _, event in self.events if isinstance(event, kind)]
+
+
 class Lived:
     """A plan that was lived through, and what is left of it.
 
@@ -164,3 +184,10 @@ def killed_at(point: str) -> Lived:
     after = point.startswith("after ")
     lives = (crashing(call, after=after) for call in range(1, 100))
     return next(lived for lived in lives if lived.history.crash_points == {point: 1})
+
+
+def assert_clean(lived: Lived) -> None:
+    """Hold a life to every invariant."""
+    found = judge(lived.world.plan, lived.history, lived.ends, lived.facts)
+    assert found.violations == []
+    assert lived.history.errors == []

@@ -134,6 +134,18 @@ def test_an_order_without_quotes_is_filled_at_the_last_trade_in_time() -> None:
     assert stage.exchange.executions
 
 
+def test_an_order_on_what_never_traded_is_refused_in_the_end() -> None:
+    stage, silent = Stage(), replace(PERP, id=InstrumentId("bybit", Market.LINEAR, "NEWUSDT"))
+    stage.exchange.take(stage.order(silent))
+    stage.pass_ms(9000)
+    stage.exchange.pass_time()
+    assert stage.statuses() == []
+    stage.pass_ms(1100)
+    stage.exchange.pass_time()
+    assert stage.statuses() == [OrderStatus.REJECTED]
+    assert stage.exchange.executions == []
+
+
 def test_an_id_that_comes_again_is_written_down_and_not_taken() -> None:
     stage = Stage()
     stage.buy()

@@ -258,6 +258,17 @@ def test_a_process_that_dies_meanwhile_does_not_say_that_it_is_done() -> None:
     assert not any(acted.done for acted in lived.history.acts)
 
 
+def test_an_act_at_whose_effect_the_process_dies_has_no_answer() -> None:
+    for call in range(15, 40):
+        crashes = (Crash(0, call, False, 19_000, 3000),)
+        lived = Lived(plan(acts=(OwnerAct(ACT_MS, ActKind.CLOSE),), crashes=crashes))
+        if lived.history.crash_points == {"before submit": 1}:
+            break
+    assert lived.history.lives[0].ended_ns == ACT_MS * MS
+    assert lived.history.acts == []
+    assert lived.history.errors == []
+
+
 def test_an_act_that_is_refused_for_now_has_not_happened() -> None:
     def refuse(world: World) -> None:
         assert world.process is not None

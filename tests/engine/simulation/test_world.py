@@ -5,8 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from engine.model.effects import Effects
-from engine.model.events import CloseRequested, Event
+from engine.model.events import CloseRequested
 from engine.model.exit_set import ExitChanges
 from engine.model.exits import Disarmed, ExitReason
 from engine.model.instrument import InstrumentId, Market
@@ -36,6 +35,7 @@ from tests.engine.simulation.rig import (
     SECOND,
     SPOT,
     Lived,
+    Story,
     calm,
     plan,
     signal,
@@ -43,18 +43,6 @@ from tests.engine.simulation.rig import (
 
 NOTHING = ExitChanges(take_profit=Disarmed(), stop_loss=Disarmed())
 BINANCE = replace(PERP, id=InstrumentId("binance", Market.LINEAR, "BTCUSDT"))
-
-
-class Story:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.events: list[Event] = []
-
-    def event(self, at_ns: int, life: int, event: Event, effects: Effects) -> None:
-        self.events.append(event)
-
-    def world(self, at_ns: int, text: str) -> None:
-        self.lines.append(text)
 
 
 def still(plan: Plan) -> World:
