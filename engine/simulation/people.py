@@ -8,6 +8,7 @@ from engine.inbox import AnsweredLate, IdReused
 from engine.model.errors import Retryable
 from engine.model.events import BotSwitched, CloseRequested, Event, ExitsAmended
 from engine.model.instrument import InstrumentId
+from engine.model.position import PositionStatus
 from engine.model.signal import Signal
 from engine.simulation.history import Acted, Delivery
 from engine.simulation.plan import EPOCH_NS, ActKind, OwnerAct, PlannedSignal
@@ -139,7 +140,12 @@ class People:
         )
 
     def _is_possible(self, process: Process, event: Event) -> bool:
-        return not isinstance(event, ExitsAmended) or not process.flow.amendment_problems(event)
+        """Tell whether the API would take it: a set that holds, for a position that is open."""
+        if not isinstance(event, ExitsAmended):
+            return True
+        position = process.flow.position(event.position_id)
+        is_open = position is not None and position.status is PositionStatus.OPEN
+        return is_open and not process.flow.amendment_problems(event)
 
     def _event(self, process: Process, act: OwnerAct) -> Event | None:
         at_ns = process.clock.now_ns()
