@@ -26,6 +26,7 @@ RARE = frozenset(
         "missed_limit_told",
         "order.intended.acknowledged",
         "order.intended.partially_filled",
+        "order.intended.rejected",
         "order.sent.cancelled",
         "order.acknowledged.unknown",
         "order.partially_filled.unknown",
