@@ -103,20 +103,28 @@ class ModelBooks:
         Raises:
             InvariantBroken: an order or fill contradicts the one stored under its id.
         """
+        orders: dict[str, Order] = {}
+        fills: dict[_FillKey, SaveFill] = {}
         for record in records:
-            self._check(record)
+            self._check(record, orders, fills)
         for record in records:
             self._write(record)
 
-    def _check(self, record: Record) -> None:
+    def _check(
+        self, record: Record, orders: dict[str, Order], fills: dict[_FillKey, SaveFill]
+    ) -> None:
+        """Compare a record with what is stored, and with those before it in its commit."""
         if isinstance(record, SaveOrder):
-            order, stored = record.order, self._orders.get(record.order.client_order_id)
+            order, key = record.order, record.order.client_order_id
+            stored = orders.get(key) or self._orders.get(key)
             if stored is not None and _facts_of(stored) != _facts_of(order):
-                raise InvariantBroken(f"another request is stored as {order.client_order_id}")
+                raise InvariantBroken(f"another request is stored as {key}")
+            orders[key] = order
         elif isinstance(record, SaveFill):
-            known = self._fills.get(_fill_key(record))
+            known = fills.get(_fill_key(record)) or self._fills.get(_fill_key(record))
             if known is not None and known != record:
                 raise InvariantBroken(f"fill {record.fill.venue_trade_id} is stored otherwise")
+            fills[_fill_key(record)] = record
 
     def _write(self, record: Record) -> None:
         match record:

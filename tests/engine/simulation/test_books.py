@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from api.simulated_books import sql_books
 from engine.model.effects import (
@@ -318,3 +319,14 @@ def test_the_last_signal_on_an_instrument_is_found(books: Books, ledger: Ledger)
 
 def test_nothing_is_found_in_new_books(books: Books) -> None:
     assert books.signals().last_accepted_on(BTC.id) is None
+
+
+def test_records_of_one_commit_must_not_contradict_each_other(books: Books, ledger: Ledger) -> None:
+    ledger.commit([*ENTRY])
+    again = fill(price=Decimal(1))
+    with pytest.raises(InvariantBroken, match="t1"):
+        ledger.commit([SaveFill(fill(), position().id), SaveFill(again, position().id)])
+    other = order(2)
+    with pytest.raises(InvariantBroken):
+        ledger.commit([SaveOrder(other), SaveOrder(replace(other, qty=other.qty * 2))])
+    assert list(books.facts().fills) == []
