@@ -22,7 +22,7 @@ from engine.simulator.matching import VenueOrder
 
 @dataclass(slots=True)
 class Life:
-    """One process. ``armed_ns`` is when nothing was resolving any more, None if never."""
+    """One process."""
 
     number: int
     began_ns: int

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.simulation.books import BooksFactory
+from engine.simulation.catalogue import NO_ERROR
 from engine.simulation.checks.judge import Verdict, judge
 from engine.simulation.history import Facts, History
 from engine.simulation.outcome import Broken, Outcome
@@ -45,7 +46,7 @@ def live(
 
 
 def _outcome(plan: Plan, history: History, facts: Facts, verdict: Verdict) -> Outcome:
-    broken = [Broken("no_error", text, at_ns) for at_ns, _, text in history.errors]
+    broken = [Broken(NO_ERROR, text, at_ns) for at_ns, _, text in history.errors]
     broken += [Broken(v.name, v.message, v.at_ns) for v in verdict.violations]
     return Outcome(
         seed=plan.seed,

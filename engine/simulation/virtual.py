@@ -107,12 +107,6 @@ class VirtualLoop(base_events.BaseEventLoop):
             if not due._cancelled:  # noqa: SLF001
                 due._run()  # noqa: SLF001
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """Nothing comes from outside."""
-
-    def _write_to_self(self) -> None:
-        """There are no other threads to be woken by."""
-
 
 def run_virtually(loop: VirtualLoop, main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time, then end what it left behind.
