@@ -111,7 +111,7 @@ def _silence() -> None:
 
 
 def _prove(run: SeedRun, asked: _Asked) -> None:
-    tally, begun_s = Tally(asked.first), time.monotonic()
+    tally, begun_s = Tally(asked.first, run.sabotage), time.monotonic()
     for outcome in _outcomes(run, asked, asked.seeds):
         tally.add(outcome)
     report = tally.report(time.monotonic() - begun_s)
@@ -122,7 +122,7 @@ def _prove(run: SeedRun, asked: _Asked) -> None:
 
 def _catch(run: SeedRun, asked: _Asked) -> None:
     """Run until a check catches the defect in a seed that is clean without it."""
-    tally, begun_s = Tally(asked.first), time.monotonic()
+    tally, begun_s = Tally(asked.first, run.sabotage), time.monotonic()
     clean, caught = SeedRun(None, run.books, run.recordings), None
     for outcome in _outcomes(run, asked, asked.seeds or SABOTAGE_SEEDS):
         tally.add(outcome)
@@ -207,7 +207,7 @@ def _tell_story(run: SeedRun, asked: _Asked) -> None:
     outcome = run.tell(asked.first, story)
     for line in story.lines():
         typer.echo(line, err=asked.json)
-    tally = Tally(asked.first)
+    tally = Tally(asked.first, run.sabotage)
     tally.add(outcome)
     report = tally.report(time.monotonic() - begun_s)
     if asked.json:

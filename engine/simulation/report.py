@@ -53,16 +53,18 @@ class Report(Struct, frozen=True):
         return dict(msgspec.to_builtins(self))
 
 
-def rerun_of(seed: int) -> str:
+def rerun_of(seed: int, sabotage: str | None = None) -> str:
     """Return the command that replays one seed and prints its story."""
-    return f"tickguard simulate --first {seed} --seeds 1 --trace"
+    spoiled = "" if sabotage is None else f" --sabotage {sabotage}"
+    return f"tickguard simulate --first {seed} --seeds 1 --trace{spoiled}"
 
 
 class Tally:
-    """Adds outcomes up; they come in the order of their seeds."""
+    """Adds outcomes up; they come in the order of their seeds. ``sabotage`` was on in all of them."""
 
-    def __init__(self, first_seed: int) -> None:
+    def __init__(self, first_seed: int, sabotage: str | None = None) -> None:
         self.first_seed = first_seed
+        self.sabotage = sabotage
         self.seeds = 0
         self.violations = 0
         self.crashes = 0
@@ -85,10 +87,9 @@ class Tally:
         self._edges.update(outcome.edges)
         self._crash_points.update(outcome.crash_points)
         self._hash.update(bytes.fromhex(outcome.trace_hash))
+        rerun = rerun_of(outcome.seed, self.sabotage)
         for broken in outcome.violations[: MAX_FAILURES - len(self.failures)]:
-            self.failures.append(
-                Failure(outcome.seed, broken.invariant, broken.message, rerun_of(outcome.seed))
-            )
+            self.failures.append(Failure(outcome.seed, broken.invariant, broken.message, rerun))
 
     def report(self, seconds: float) -> Report:
         """Return the report of what was added within so many seconds."""

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.simulation.catalogue import EDGE_NAMES, FAULT_KINDS
 from engine.simulation.outcome import Broken, Outcome
-from engine.simulation.report import MAX_FAILURES, Tally, report_lines
+from engine.simulation.report import MAX_FAILURES, Tally, report_lines, rerun_of
 
 HASHES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(60)]
 
@@ -96,3 +96,8 @@ def test_people_see_counts_failures_and_how_to_rerun_them() -> None:
         "FAILED seed 5, a: sold too much",
         "  tickguard simulate --first 5 --seeds 1 --trace",
     ]
+
+
+def test_a_seed_that_a_defect_broke_is_rerun_with_the_defect() -> None:
+    assert rerun_of(7) == "tickguard simulate --first 7 --seeds 1 --trace"
+    assert rerun_of(7, "two_writers").endswith("--trace --sabotage two_writers")
