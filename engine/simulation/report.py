@@ -60,7 +60,7 @@ def rerun_of(seed: int, sabotage: str | None = None) -> str:
 
 
 class Tally:
-    """Adds outcomes up; they come in the order of their seeds. ``sabotage`` was on in all of them."""
+    """Adds outcomes up, in the order of their seeds. ``sabotage`` was on in all of them."""
 
     def __init__(self, first_seed: int, sabotage: str | None = None) -> None:
         self.first_seed = first_seed
