@@ -85,8 +85,7 @@ def move_stop(state: State, position: Position) -> Position:
         progress = replace(position.progress, moved_ns=state.at_ns)
         position = replace(position, progress=progress)
         stop = str(position.stop_loss)
-        state.log("position.stop_moved", position_id=position.id, stop_loss=stop)
-        state.notify("position.stop_moved", position_id=position.id, stop_loss=stop)
+        state.tell("position.stop_moved", position_id=position.id, stop_loss=stop)
     position = state.put_position(position)
     arm(state, position)
     return position

@@ -97,8 +97,7 @@ def note_resolved(state: State, order: Order) -> None:
 
 def _tell(state: State, kind: str, order: Order) -> None:
     data = {"client_order_id": order.client_order_id, "position_id": order.position_id}
-    state.log(kind, **data)
-    state.notify(kind, **data)
+    state.tell(kind, **data)
 
 
 def note_taken(state: State, order: Order) -> None:

@@ -14,8 +14,7 @@ def on_lease_changed(state: State, event: LeaseChanged) -> None:
     if state.fenced is event.held:
         state.fenced = not event.held
         kind = "guard.fenced" if state.fenced else "guard.unfenced"
-        state.log(kind)
-        state.notify(kind)
+        state.tell(kind)
     for key in event.withheld:
         order = state.orders.get(key)
         if order is not None:

@@ -122,8 +122,7 @@ def on_prices_missed(state: State, event: PricesMissed) -> None:
     state.log("gap.checked", **data, prices=len(event.prices))
     if not event.complete and not gap.incomplete:
         gap.incomplete = True
-        state.log("gap.incomplete", **data)
-        state.notify("gap.incomplete", **data)
+        state.tell("gap.incomplete", **data)
     for side in Side:
         _compare(state, view, gap, event, side)
     gap.awaited.discard(event.source)
@@ -202,8 +201,7 @@ def _tell_crossed(state: State, position: Position, crossing: Crossing) -> None:
         "price": plain(crossing.price),
         "time_ms": crossing.time_ms,
     }
-    state.log("position.limit_missed", **data)
-    state.notify("position.limit_missed", **data)
+    state.tell("position.limit_missed", **data)
     if state.config.gap_strict:
         trigger = Trigger(crossing.reason, crossing.price, 0)
         close(state, position, Wish(Cause(crossing.reason, trigger=trigger)))

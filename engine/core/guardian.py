@@ -272,8 +272,7 @@ def _mark_blind(
             state.put_position(replace(position, guard=after))
     kind = "feed.lost" if blind else "feed.resumed"
     names = [str(instrument) for instrument in changed]
-    state.log(kind, instruments=names, cause=cause)
-    state.notify(kind, instruments=names, cause=cause)
+    state.tell(kind, instruments=names, cause=cause)
 
 
 def _on_clock(state: State, event: ClockAdvanced) -> None:

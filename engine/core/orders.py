@@ -151,8 +151,7 @@ def _tell_held(state: State, kind: str, position: Position) -> None:
         "qty": plain(position.qty),
         "entry_price": plain(position.entry_price or ZERO),
     }
-    state.log(kind, **data)
-    state.notify(kind, **data)
+    state.tell(kind, **data)
 
 
 def contradicts(order: Order, fill: Fill) -> bool:
@@ -165,8 +164,7 @@ def alarm(state: State, order: Order, message: str) -> None:
     if order.client_order_id not in state.alarmed:
         state.alarmed.add(order.client_order_id)
         data = {"client_order_id": order.client_order_id, "position_id": order.position_id}
-        state.log("order.contradicted", **data, message=message)
-        state.notify("order.contradicted", **data, message=message)
+        state.tell("order.contradicted", **data, message=message)
 
 
 def book_fill(state: State, order: Order, fill: Fill) -> None:

@@ -127,8 +127,7 @@ def _believe_unconfirmed(state: State, view: MarketView, belief: Belief, now_ns:
     if not believed:
         return 0
     data = {"instrument": str(view.instrument.id), "price": plain(exact(believed[0]))}
-    state.log("price.unconfirmed", **data)
-    state.notify("price.unconfirmed", **data)
+    state.tell("price.unconfirmed", **data)
     return _believe(state, view, belief, believed, 0, now_ns)
 
 

@@ -72,7 +72,7 @@ def _pause_ns(state: State, venue: str) -> int:
     interval_ns = state.config.monitor_interval_ns
     accounts = state.accounts
     is_open = venue in accounts.unsettled or venue in accounts.wanted
-    new = any(i.venue == venue and i not in accounts.based for i in _instruments_held(state))
+    new = any(i.venue == venue and i not in accounts.based for i in state.instruments_held())
     return min(SOON_NS, interval_ns) if is_open or new else interval_ns
 
 
@@ -82,16 +82,12 @@ def _read(state: State, venue: str) -> None:
     state.command(ReadAccount(venue))
 
 
-def _instruments_held(state: State) -> set[InstrumentId]:
-    return {position.instrument.id for position in state.positions.values()}
-
-
 def _let_go_of_idle(state: State) -> None:
     """Compare nothing more on instruments of which nothing of ours is open."""
     kept = state.accounts.instruments() | state.unexplained.keys()
     if not kept:
         return
-    for instrument in sorted(kept - _instruments_held(state)):
+    for instrument in sorted(kept - state.instruments_held()):
         for fill in state.accounts.held_back.get(instrument, ()):
             keep_unclaimed(state, fill, fill.qty, ZERO)
         state.accounts.forget(instrument)
@@ -130,7 +126,7 @@ def on_account_reported(state: State, event: AccountReported) -> None:
     state.accounts_read[venue] = event.as_of_ns
     _take_balances(state, event)
     settled = True
-    for instrument in sorted(_instruments_held(state)):
+    for instrument in sorted(state.instruments_held()):
         if instrument.venue == venue:
             settled = _compare(state, instrument, event) and settled
     _count_others(state, event)
@@ -189,7 +185,12 @@ def _counts(state: State, instrument: Instrument, event: AccountReported) -> boo
 
 def _sharing(state: State, holding: Holding) -> list[Position]:
     """Positions that are parts of one figure: of an instrument, on spot of an asset."""
-    return [p for p in state.positions.values() if holdings(p.instrument)[0] == holding]
+    parts = (
+        key
+        for key in state.instruments_held()
+        if holdings(state.markets[key].instrument)[0] == holding
+    )
+    return [position for key in parts for position in state.active_on(key)]
 
 
 def _legs(
@@ -239,15 +240,13 @@ def _count_difference(state: State, key: InstrumentId, leg: _Leg) -> None:
         return
     if key not in state.unexplained:
         data = {"instrument": str(key), "ours": plain(leg.ours), "venue": plain(leg.held)}
-        state.log("account.unexplained", **data)
-        state.notify("account.unexplained", **data)
+        state.tell("account.unexplained", **data)
     state.unexplained[key] = leg.held
 
 
 def _explain(state: State, key: InstrumentId) -> None:
     if state.unexplained.pop(key, None) is not None:
-        state.log("account.explained", instrument=str(key))
-        state.notify("account.explained", instrument=str(key))
+        state.tell("account.explained", instrument=str(key))
 
 
 def _count_rest(state: State, key: InstrumentId, legs: list[_Leg]) -> bool:
@@ -275,7 +274,7 @@ def _count_others(state: State, event: AccountReported) -> None:
     held: dict[InstrumentId, list[Decimal]] = {}
     for row in event.positions:
         held.setdefault(row.instrument, []).append(row.qty * row.side.sign)
-    ours = _instruments_held(state)
+    ours = state.instruments_held()
     there = {key for key in state.foreign if key.venue == event.venue}
     for key in (there | held.keys()) - ours:
         if state.accounts.moved_ns.get((key.venue, str(key)), -1) >= event.as_of_ns:
@@ -304,8 +303,7 @@ def _check_liquidations(state: State, rows: Iterable[VenuePosition]) -> None:
             "position.stop_beyond_liquidation" if is_beyond else "position.stop_before_liquidation"
         )
         data = {"position_id": position.id, "liquidation_price": plain(liquidation)}
-        state.log(kind, **data)
-        state.notify(kind, **data)
+        state.tell(kind, **data)
 
 
 def _is_beyond(position: Position, liquidation: Decimal) -> bool:

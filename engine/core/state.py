@@ -199,6 +199,10 @@ class State:
         found = self._on.get(instrument, {}).values()
         return sorted(found, key=lambda position: (position.created_at_ns, position.id))
 
+    def instruments_held(self) -> set[InstrumentId]:
+        """Return the instruments that have active positions."""
+        return {instrument for instrument, on in self._on.items() if on}
+
     def orders_of(self, position_id: str) -> list[Order]:
         """Orders of a position that are not final."""
         return list(self._orders_of.get(position_id, {}).values())
@@ -327,8 +331,13 @@ class State:
         self.save(AppendEvent(kind, actor, self.at_ns, data))
 
     def notify(self, kind: str, **data: Any) -> None:
-        """Tell the owner."""
+        """Put a message to the owner into the outbox."""
         self.save(SendNotice(kind, self.at_ns, data))
+
+    def tell(self, kind: str, **data: Any) -> None:
+        """Add a line to the event log, and tell the owner the same."""
+        self.log(kind, **data)
+        self.notify(kind, **data)
 
     def watch(self, instrument: Instrument) -> MarketView:
         """Return the instrument's view, asking for its prices if nobody did yet."""
