@@ -31,6 +31,12 @@ def ask_in(state: State, order: Order, pause_ns: int) -> None:
         state.asking[order.client_order_id] = Asking(state.elapsed_ns + pause_ns, pause_ns)
 
 
+def look_up_first(state: State, order: Order) -> None:
+    """Look an order up before it is sent: past the lease another process may have sent it."""
+    ask_in(state, order, FIRST_ASK_NS)
+    look_up(state, order)
+
+
 def keep_asking(state: State, order: Order) -> None:
     """Have an order looked up soon, unless that is arranged already."""
     if order.client_order_id not in state.asking:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.core.arming import disarm
-from engine.core.asking import FIRST_ASK_NS, LONGEST_ASK_NS, ask_in, look_up, note_submitted
+from engine.core.asking import LONGEST_ASK_NS, ask_in, look_up_first, note_submitted
 from engine.core.finishing import finish_if_flat, finish_if_nothing_left, meets_minimums
 from engine.core.outcomes import reject_close_signal, settle_close_signal
 from engine.core.refusals import (
@@ -221,8 +221,7 @@ def _send_exit(state: State, position: Position, qty: Decimal, cause: Cause) -> 
     state.put_order(order)
     note_submitted(state, order)
     if state.fenced:
-        ask_in(state, order, FIRST_ASK_NS)
-        look_up(state, order)
+        look_up_first(state, order)
     else:
         ask_in(state, order, LONGEST_ASK_NS)  # until the adapter tells that it was sent
         submit(state, order)

@@ -6,7 +6,7 @@ Nothing is asked for meanwhile, and nothing else is sent in its place: the venue
 from msgspec.structs import replace
 
 from engine.core.arming import arm, with_thresholds
-from engine.core.asking import FIRST_ASK_NS, ask_in, keep_asking, look_up, note_resolved
+from engine.core.asking import FIRST_ASK_NS, ask_in, look_up_first, note_resolved
 from engine.core.closing import BEFORE_CLOSE, retry_exits
 from engine.core.ladder import retry_rungs
 from engine.core.order_path import Postponed, Retry
@@ -113,8 +113,7 @@ def resend_deferred(state: State) -> None:
         sent_again = replace(postponed, due_ns=None, resent_ns=state.elapsed_ns)
         state.path.postponed[key] = sent_again
         if state.fenced and order.purpose is Purpose.EXIT:
-            keep_asking(state, order)
-            look_up(state, order)
+            look_up_first(state, order)
         else:
             resend_or_drop(state, order)
 

@@ -1,6 +1,6 @@
 """What a holder past its lease may still do (DESIGN.md 2.14)."""
 
-from engine.core.asking import FIRST_ASK_NS, ask_in, look_up
+from engine.core.asking import look_up_first
 from engine.core.state import State
 from engine.model.events import LeaseChanged
 
@@ -18,5 +18,4 @@ def on_lease_changed(state: State, event: LeaseChanged) -> None:
     for key in event.withheld:
         order = state.orders.get(key)
         if order is not None:
-            ask_in(state, order, FIRST_ASK_NS)
-            look_up(state, order)
+            look_up_first(state, order)

@@ -30,7 +30,7 @@ from engine.model.rules.ladder import Rung, closes_all, rung_price
 from engine.model.rules.time_stop import TimeStop
 from engine.model.rules.trailing import Trailing, length, step_price, trailing_stop
 from engine.model.ticks import PriceSource
-from tests.property import formulas
+from engine.simulation.oracle import levels
 from tests.property.costs import check_memory, check_work
 from tests.property.grid import GRID, NONE, held, trailed
 from tests.property.pair import Pair
@@ -52,20 +52,20 @@ def check_formulas() -> None:
         limit: Limit = random.choice(
             (Percent(random.choice((*PERCENTS, D(100), D(250)))), AtPrice(at * 2), Disarmed())
         )
-        profit = formulas.profit_of(side, limit, at, tick)
-        loss = formulas.stop_loss_of(side, limit, at, tick)
+        profit = levels.profit(side.sign, limit, at, tick)
+        loss = levels.loss(side.sign, limit, at, tick)
         assert threshold(limit, side, ExitReason.TAKE_PROFIT, at, market) == profit
         assert threshold(limit, side, ExitReason.STOP_LOSS, at, market) == loss
-        assert length(distance, at) == formulas.length_of(distance, at)
-        assert trailing_stop(side, at, distance, market) == formulas.stop_of(
-            side, at, distance, tick
+        assert length(distance, at) == levels.length(distance, at)
+        assert trailing_stop(side, at, distance, market) == levels.trail(
+            side.sign, at, distance, tick
         )
-        assert step_price(side, at, distance, market) == formulas.next_peak(
-            side, at, distance, tick
+        assert step_price(side, at, distance, market) == levels.moves_at(
+            side.sign, at, distance, tick
         )
         offset, fee = random.choice((None, D(0), D("0.3"))), random.choice((D(0), D("0.00055")))
-        assert break_even_stop(side, at, offset, fee, market) == formulas.break_even_of(
-            side, at, offset, fee, tick
+        assert break_even_stop(side, at, offset, fee, market) == levels.break_even(
+            side.sign, at, offset, fee, tick, spot=False
         )
         if not isinstance(limit, Disarmed):
             assert rung_price(Rung(limit, D(1)), side, at, market) == (profit or 0)
@@ -185,7 +185,7 @@ def check_far_digits() -> None:
             exits, progress = replace(NONE, trailing=rule), Progress(peak=D(peak))
             book.last.take(float(peak), 0)
             book.arm(held("a", side, exits=exits, progress=progress))
-            stop = formulas.stop_of(side, D(peak), rule.distance, D(1))
+            stop = levels.trail(side.sign, D(peak), rule.distance, D(1))
             inside = stop + side.sign
             for price, hits in ((inside, 0), (stop, 1)):
                 double = float(price)

@@ -1,4 +1,4 @@
-"""Where the rules of a position lie, written out from their definitions, exact.
+"""Where the rules of a position lie, by the levels that the simulation's judge works out.
 
 Nothing here is taken from ``engine.model.rules`` or from the book but what owners ask for.
 """
@@ -6,8 +6,9 @@ Nothing here is taken from ``engine.model.rules`` or from the book but what owne
 from collections.abc import Iterator
 from decimal import Decimal
 
-from engine.model.exits import AtPrice, Disarmed, Distance, Limit, Percent, Side
+from engine.model.exits import AtPrice, Limit, Percent, Side
 from engine.model.position import Position
+from engine.simulation.oracle import levels
 
 STOP, TARGET, TRAIL, ACTIVATION, BREAK_EVEN, RUNG = (
     "stop", "target", "trail", "activation", "break_even", "rung"
@@ -19,76 +20,9 @@ Line = tuple[str, int, Decimal]
 """A rule, its rung (0 for others), its threshold."""
 
 
-def up(value: Decimal, tick: Decimal) -> Decimal:
-    """The lowest multiple of the tick at or above a value."""
-    multiple = value // tick * tick
-    return multiple + tick if multiple < value else multiple
-
-
-def down(value: Decimal, tick: Decimal) -> Decimal:
-    """The highest multiple of the tick at or below a value."""
-    multiple = value // tick * tick
-    return multiple - tick if multiple > value else multiple
-
-
 def rises(side: Side, rule: str) -> bool:
     """Whether the price rises to a rule: to a long's profits and to a short's stops."""
     return (side is Side.LONG) == (rule not in {STOP, TRAIL})
-
-
-def length_of(distance: Distance, peak: Decimal) -> Decimal:
-    return distance.value * peak / 100 if isinstance(distance, Percent) else distance.value
-
-
-def stop_of(side: Side, peak: Decimal, distance: Distance, tick: Decimal) -> Decimal:
-    """The trailing stop of a peak: never reached later than the exact one."""
-    if side is Side.LONG:
-        return up(peak - length_of(distance, peak), tick)
-    return down(peak + length_of(distance, peak), tick)
-
-
-def next_peak(side: Side, peak: Decimal, step: Distance, tick: Decimal) -> Decimal:
-    """The price that moves a stop with a step."""
-    if side is Side.LONG:
-        return max(down(peak + length_of(step, peak), tick), down(peak, tick) + tick)
-    return min(up(peak - length_of(step, peak), tick), up(peak, tick) - tick)
-
-
-def profit_of(side: Side, limit: Limit, entry: Decimal, tick: Decimal) -> Decimal | None:
-    """The price of a profit: never reached later than the exact one; None when there is none."""
-    if isinstance(limit, Disarmed):
-        return None
-    price = limit.value
-    if isinstance(limit, Percent):
-        price = entry + side.sign * entry * limit.value / 100
-    if price <= 0:
-        return None
-    return down(price, tick) if side is Side.LONG else up(price, tick)
-
-
-def stop_loss_of(side: Side, limit: Limit, entry: Decimal, tick: Decimal) -> Decimal | None:
-    """The price of a loss, likewise."""
-    if isinstance(limit, Disarmed):
-        return None
-    price = limit.value
-    if isinstance(limit, Percent):
-        price = entry - side.sign * entry * limit.value / 100
-    if price <= 0:
-        return None
-    return up(price, tick) if side is Side.LONG else down(price, tick)
-
-
-def break_even_of(
-    side: Side, entry: Decimal, offset: Decimal | None, fee: Decimal, tick: Decimal
-) -> Decimal:
-    """Where a stop loses nothing: what is paid at entry and exit is earned in between."""
-    if offset is not None:
-        price = entry + side.sign * entry * offset / 100
-    elif side is Side.LONG:
-        price = entry * (1 + fee) / (1 - fee)
-    else:
-        price = entry * (1 - fee) / (1 + fee)
-    return up(price, tick) if side is Side.LONG else down(price, tick)
 
 
 def fixed_lines(position: Position) -> Iterator[Line]:
@@ -112,6 +46,6 @@ def fixed_lines(position: Position) -> Iterator[Line]:
             at: Percent | AtPrice = rung.at
             waited.append((RUNG, number, at))
     for rule, rung_number, limit in waited:
-        level = profit_of(side, limit, entry, tick)
+        level = levels.profit(side.sign, limit, entry, tick)
         if level is not None:
             yield rule, rung_number, level

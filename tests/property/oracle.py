@@ -9,14 +9,13 @@ from engine.model.exits import Distance, Side
 from engine.model.position import Position
 from engine.model.rules.confirmation import Confirmation
 from engine.model.ticks import PriceSource
+from engine.simulation.oracle import levels
 from tests.property.formulas import (
     RULES,
     STOP,
     TRAIL,
     fixed_lines,
-    next_peak,
     rises,
-    stop_of,
 )
 
 NS_PER_MS = 1_000_000
@@ -193,8 +192,10 @@ def _trail(position: Position, before: Fixed | Trail | None) -> Trail | None:
         better = max if position.side is Side.LONG else min
         peak = better(before.peak, peak)
     tick = position.instrument.tick_size
-    level = stop_of(position.side, peak, asked.distance, tick)
-    after = None if asked.step is None else next_peak(position.side, peak, asked.step, tick)
+    level = levels.trail(position.side.sign, peak, asked.distance, tick)
+    after = (
+        None if asked.step is None else levels.moves_at(position.side.sign, peak, asked.step, tick)
+    )
     return Trail(asked.distance, asked.step, peak, level, after, wait)
 
 
@@ -207,6 +208,6 @@ def _follow(trail: Trail, held: Held, price: Decimal) -> None:
         moves = price > trail.peak if is_long else price < trail.peak
     if moves:
         trail.peak = price
-        trail.level = stop_of(held.side, price, trail.distance, held.tick)
+        trail.level = levels.trail(held.side.sign, price, trail.distance, held.tick)
         if trail.step is not None:
-            trail.next_peak = next_peak(held.side, price, trail.step, held.tick)
+            trail.next_peak = levels.moves_at(held.side.sign, price, trail.step, held.tick)

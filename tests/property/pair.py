@@ -12,7 +12,7 @@ from engine.core.book.codes import Hit
 from engine.core.book.instrument import InstrumentBook
 from engine.model.instrument import Instrument
 from engine.model.position import Position
-from tests.property.formulas import break_even_of
+from engine.simulation.oracle import levels
 from tests.property.oracle import Event, Oracle
 
 CHANNELS = ("last", "mark", "bid", "ask")
@@ -161,7 +161,9 @@ def at_break_even(position: Position) -> Position:
     entry = position.entry_value / (position.qty - position.base_fees)
     rule = position.exits.break_even
     offset = rule.offset_percent if rule is not None else None
-    stop = break_even_of(position.side, entry, offset, FEE, position.instrument.tick_size)
+    stop = levels.break_even(
+        position.side.sign, entry, offset, FEE, position.instrument.tick_size, spot=False
+    )
     return replace(
         position, stop_loss=stop, progress=replace(position.progress, at_break_even=True)
     )

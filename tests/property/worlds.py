@@ -20,7 +20,7 @@ from engine.model.rules.confirmation import Confirmation
 from engine.model.rules.ladder import Ladder, Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from tests.property.formulas import length_of
+from engine.simulation.oracle import levels
 from tests.property.pair import CHANNELS, Disagreement, Pair
 
 D = Decimal
@@ -233,7 +233,7 @@ class World:
         random = self.random
         length = self.tick * random.choice((random.randint(-2, 12), random.randint(5, 300)))
         if random.random() < 0.2:
-            length = length_of(Percent(random.choice(PERCENTS)), self.price)
+            length = levels.length(Percent(random.choice(PERCENTS)), self.price)
             length = length // self.tick * self.tick
         level = self.price + sign * length
         if random.random() < 0.05:
