@@ -20,29 +20,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 import structlog
 
+from engine.commands import Commands
 from engine.core.guardian import Guardian
 from engine.core.stall import STALL_NS
 from engine.lease import Gate, HeldLease, fenced_in
 from engine.model.effects import (
     RECORD_TYPES,
     AppendEvent,
-    CheckPrices,
     Command,
-    Continue,
     Effect,
-    FetchMissed,
-    LookUpOrder,
-    ReadAccount,
     Record,
-    RefreshInstrument,
     SaveSignal,
     SubmitOrder,
-    Unwatch,
-    Watch,
 )
 from engine.model.errors import Misconfigured, Retryable
 from engine.model.events import (
@@ -122,6 +115,7 @@ class Flow:
         self._commit_retry_s = commit_retry_s
         self._clock_period_s = clock_period_s
         self._offload = offload
+        self._act = Commands(brokers, feeds, guardian.instruments, self._go_on).act
         self._gate = None if lease is None else Gate(lease, clock, self.handle, self._act)
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
@@ -243,28 +237,9 @@ class Flow:
         for command in commands if self._gate is None else self._gate.permitted(commands):
             self._act(command)
 
-    def _act(self, command: Command) -> None:
-        match command:
-            case SubmitOrder(order=order):
-                self._brokers[order.instrument.id.venue].submit(order)
-            case LookUpOrder(order=order):
-                self._brokers[order.instrument.id.venue].look_up(order)
-            case ReadAccount(venue=venue):
-                self._brokers[venue].read_account()
-            case RefreshInstrument(instrument=instrument):
-                self._brokers[instrument.id.venue].refresh(instrument)
-            case FetchMissed(instrument=instrument, source=source, since_ms=since_ms):
-                self._feeds[instrument.id.venue].fetch_missed(instrument, source, since_ms)
-            case CheckPrices(instrument=instrument):
-                self._feeds[instrument.id.venue].check(instrument)
-            case Continue():
-                asyncio.get_running_loop().call_soon(self._continue)
-            case Watch(instrument=instrument):
-                self._feeds[instrument.id.venue].watch(instrument)
-            case Unwatch(instrument=instrument_id):
-                self._feeds[instrument_id.venue].unwatch(instrument_id)
-            case _:
-                assert_never(command)
+    def _go_on(self) -> None:
+        """Have the guardian go on with a price, after whatever else waits."""
+        asyncio.get_running_loop().call_soon(self._continue)
 
     def _continue(self) -> None:
         self.handle(Continued(self._clock.now_ns()))

@@ -22,6 +22,8 @@ from engine.model.events import (
     PricesChecked,
     PricesMissed,
     Started,
+    TradingResumed,
+    TradingStopped,
     VenuePosition,
 )
 from engine.model.instrument import Instrument, InstrumentId, Market
@@ -40,6 +42,8 @@ BrokerEvent = (
     | BalancesReported
     | AccountReported
     | AccountResumed
+    | TradingStopped
+    | TradingResumed
     | InstrumentRefreshed
 )
 TickSink = Callable[[Tick], None]
@@ -104,7 +108,17 @@ class Broker(Protocol):
     venue: str
 
     def submit(self, order: Order) -> None:
-        """Hand over a market order at once, without waiting; exactly one request, never retried."""
+        """Hand over an order at once, without waiting; exactly one request, never retried.
+
+        A backstop rests at the venue until its ``trigger_price`` is reached; all others are market
+        orders.
+        """
+
+    def cancel(self, order: Order) -> None:
+        """Have a resting order cancelled; returns at once. Answered by ``OrderUpdated``.
+
+        What it filled before is told first. An error is no answer.
+        """
 
     def look_up(self, order: Order) -> None:
         """Ask open orders, history and executions for an order; answered by ``OrderLookedUp``.
@@ -112,10 +126,12 @@ class Broker(Protocol):
         An error of any of the three is no answer.
         """
 
-    def read_account(self) -> None:
+    def read_account(self, instruments: Sequence[Instrument]) -> None:
         """Read executions, positions and balances; returns at once.
 
-        Answered by the executions (``OrderFilled``, ``FundingPaid``), then ``AccountReported``.
+        ``instruments`` are those that we hold or watch there: where a venue tells executions by
+        symbol only, theirs are read. Answered by the executions (``OrderFilled``,
+        ``FundingPaid``), then ``AccountReported``.
         """
 
     def refresh(self, instrument: Instrument) -> None:

@@ -64,8 +64,11 @@ class Watching:
     def look_up(self, order: Order) -> None:
         self._inner.look_up(order)
 
-    def read_account(self) -> None:
-        self._inner.read_account()
+    def cancel(self, order: Order) -> None:
+        self._inner.cancel(order)
+
+    def read_account(self, instruments: Sequence[Instrument]) -> None:
+        self._inner.read_account(instruments)
 
     def refresh(self, instrument: Instrument) -> None:
         self._inner.refresh(instrument)

@@ -85,10 +85,14 @@ def check_holdings(state: State, instrument: Instrument, side: Side) -> None:
 
 
 def holdings_refusal(state: State, instrument: Instrument, side: Side) -> str | None:
-    """Why what the venue holds bars an entry of ``side``; None when it does not.
+    """Why the venue, or what it holds, bars an entry of ``side``; None when it does not.
 
-    It contradicts our books, or a venue that nets would close by the entry what is not ours.
+    It takes nothing of ours, or what it holds contradicts our books, or a venue that nets would
+    close by the entry what is not ours.
     """
+    stopped = state.stopped.get(instrument.id.venue)
+    if stopped is not None:
+        return f"venue_stopped: {instrument.id.venue} takes no orders of ours; {stopped}"
     held = state.unexplained.get(instrument.id)
     if held is not None:
         return (
@@ -216,7 +220,7 @@ def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | No
     if size.kind is SizeKind.QUOTE_QTY:
         return size.value / price
     if size.kind is SizeKind.PERCENT:
-        free = state.free(instrument.id.venue, instrument.quote)
+        free = state.free(instrument.id, instrument.quote)
         affordable = free / _funds_per_notional(state.config, instrument)
         return min(percent_of(free, size.value), affordable) / price
     if stop is None:
@@ -228,7 +232,7 @@ def _wanted_qty(state: State, signal: Signal, price: Decimal, stop: Decimal | No
 
 def _equity(state: State, instrument: Instrument) -> Decimal:
     """Quote balance plus the value of what is open against that quote asset on the venue."""
-    balance = state.balances.get((instrument.id.venue, instrument.quote))
+    balance = state.balance(instrument.id, instrument.quote)
     equity = balance.total if balance else ZERO
     for position in state.positions.values():
         same_account = position.instrument.id.venue == instrument.id.venue
@@ -315,7 +319,7 @@ def _funds_per_notional(config: GuardConfig, instrument: Instrument) -> Decimal:
 
 def _check_funds(state: State, instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:
     needed = qty * price * _funds_per_notional(state.config, instrument)
-    free = state.free(instrument.id.venue, instrument.quote)
+    free = state.free(instrument.id, instrument.quote)
     if needed > free:
         raise Refused(
             f"insufficient_balance: needs {plain(instrument.ceil_price(needed))}"

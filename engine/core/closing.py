@@ -194,7 +194,7 @@ def spare(state: State, position: Position) -> Decimal | None:
     retry = state.retries.get(position.id)
     if retry is None or retry.refusal is not Refusal.BALANCE:
         return None
-    balance = state.balances.get((instrument.id.venue, instrument.base))
+    balance = state.balance(instrument.id, instrument.base)
     is_spot = instrument.id.market is Market.SPOT
     return instrument.floor_qty(balance.free) if is_spot and balance is not None else None
 

@@ -35,6 +35,7 @@ from engine.core.reconcile import (
 from engine.core.recovery import ask_again, on_started
 from engine.core.stall import tell_stall
 from engine.core.state import GuardConfig, State
+from engine.core.stopped import on_trading_resumed, on_trading_stopped
 from engine.core.waiting import drop_waiting, expire_waiting
 from engine.model.effects import NOTHING, Effects, SaveBot
 from engine.model.events import (
@@ -61,9 +62,11 @@ from engine.model.events import (
     PricesMissed,
     SignalReceived,
     Started,
+    TradingResumed,
+    TradingStopped,
 )
 from engine.model.exit_checks import ExitProblem
-from engine.model.instrument import InstrumentId
+from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import Order
 from engine.model.position import GuardStatus, Position
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
@@ -97,6 +100,8 @@ class Guardian:
             BalancesReported: on_balances_reported,
             AccountReported: on_account_reported,
             AccountResumed: on_account_resumed,
+            TradingStopped: on_trading_stopped,
+            TradingResumed: on_trading_resumed,
             InstrumentRefreshed: on_instrument_refreshed,
             FeedLost: _on_feed_lost,
             FeedResumed: _on_feed_resumed,
@@ -136,6 +141,11 @@ class Guardian:
         """Return the latest trade price (else the mid) of a watched instrument, else None."""
         view = self._state.markets.get(instrument)
         return None if view is None else view.current(self._state.config.trigger)
+
+    def instruments(self, venue: str) -> Sequence[Instrument]:
+        """Return the instruments of a venue that are held or watched."""
+        views = self._state.markets
+        return [views[key].instrument for key in sorted(views) if key.venue == venue]
 
     def blind(self) -> Sequence[InstrumentId]:
         """Return the instruments whose prices do not arrive."""

@@ -112,7 +112,7 @@ def on_account_resumed(state: State, event: AccountResumed) -> None:
 def on_balances_reported(state: State, event: BalancesReported) -> None:
     """Take balances; assets not named are unchanged."""
     for balance in event.balances:
-        key = (balance.venue, balance.asset)
+        key = (balance.venue, balance.market, balance.asset)
         if state.balances.get(key) != balance:
             state.balances[key] = balance
             state.save(SaveBalance(balance, event.at_ns))
@@ -140,9 +140,13 @@ def _take_balances(state: State, event: AccountReported) -> None:
     moved = (at for (where, _), at in state.accounts.moved_ns.items() if where == venue)
     if max(moved, default=-1) >= event.as_of_ns:
         return
-    told = {balance.asset for balance in event.balances}
-    gone = [asset for where, asset in state.balances if where == venue and asset not in told]
-    empty = tuple(Balance(venue, asset, ZERO, ZERO, ZERO) for asset in gone)
+    told = {(balance.market, balance.asset) for balance in event.balances}
+    held = [(market, asset) for where, market, asset in state.balances if where == venue]
+    empty = tuple(
+        Balance(venue, asset, ZERO, ZERO, ZERO, market)
+        for market, asset in held
+        if (market, asset) not in told
+    )
     on_balances_reported(state, BalancesReported((*event.balances, *empty), event.at_ns))
 
 

@@ -55,7 +55,7 @@ TELL_NS = 30_000_000_000
 def on_started(state: State, event: Started) -> None:
     """Take up what the ledger holds and ask the venues about everything unfinished."""
     state.accepting, state.since_ns = event.accepting, event.since_ns
-    state.balances = {(b.venue, b.asset): b for b in event.balances}
+    state.balances = {(b.venue, b.market, b.asset): b for b in event.balances}
     for key in event.booked:
         state.book(key)
     state.signals = {record.signal.id: record for record in event.signals}

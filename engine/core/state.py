@@ -50,6 +50,10 @@ GUARD = "guard"
 """Actor of what the guardian does by itself."""
 
 
+Wallet = tuple[str, Market | None, str]
+"""Venue, market where it keeps a wallet for each, asset."""
+
+
 class GuardConfig(Struct, frozen=True):
     """Settings of the guardian.
 
@@ -141,6 +145,7 @@ class State:
             of an entry that waits for its commit.
         path: what is remembered of orders on their way. part_rests: by position id; what is to be
             closed of a part when its slices in flight end.
+        stopped: by venue; why it takes no requests of ours until the owner acts.
         fenced: whether the lease of the one writer is over: closes are looked up before.
         edges: how often each life cycle went from one state to another.
     """
@@ -156,7 +161,7 @@ class State:
     orders: dict[str, Order] = field(default_factory=dict)
     signals: dict[str, SignalRecord] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
-    balances: dict[tuple[str, str], Balance] = field(default_factory=dict)
+    balances: dict[Wallet, Balance] = field(default_factory=dict)
     markets: dict[InstrumentId, MarketView] = field(default_factory=dict)
     _booked: dict[str, set[BookingKey]] = field(default_factory=dict)
     _on: dict[InstrumentId, dict[str, Position]] = field(default_factory=dict)
@@ -182,6 +187,7 @@ class State:
     sent_ns: dict[str, int] = field(default_factory=dict)
     path: OrderPath = field(default_factory=OrderPath)
     part_rests: dict[str, Wish] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
     fenced: bool = False
     edges: Counter[str] = field(default_factory=Counter)
     blind: set[InstrumentId] = field(default_factory=set)
@@ -211,15 +217,21 @@ class State:
         """Tell whether a fill or settlement is in the books."""
         return key in self._booked.get(key[0][:ID_LENGTH], ())
 
-    def free(self, venue: str, asset: str) -> Decimal:
+    def balance(self, instrument: InstrumentId, asset: str) -> Balance | None:
+        """Return an asset in the wallet that trades of an instrument draw on; None of none."""
+        own = self.balances.get((instrument.venue, instrument.market, asset))
+        return own or self.balances.get((instrument.venue, None, asset))
+
+    def free(self, instrument: InstrumentId, asset: str) -> Decimal:
         """Free balance less what entries that are not final yet may take."""
-        balance = self.balances.get((venue, asset))
+        balance = self.balance(instrument, asset)
         if balance is None:
             return ZERO
         taken = ZERO
         for key, funds in self.reserved.items():
-            instrument = self.orders[key].instrument
-            if (instrument.id.venue, instrument.quote) == (venue, asset):
+            other = self.orders[key].instrument
+            same = balance.market in (None, other.id.market)
+            if same and (other.id.venue, other.quote) == (instrument.venue, asset):
                 taken += funds
         return balance.free - taken
 

@@ -68,6 +68,15 @@ class SubmitOrder(Struct, frozen=True):
     after_commit: bool
 
 
+class CancelOrder(Struct, frozen=True):
+    """Have a resting order (a backstop) cancelled; answered by ``OrderUpdated``, then its fills.
+
+    An answer that cannot be had is left out: the order is looked up.
+    """
+
+    order: Order
+
+
 class LookUpOrder(Struct, frozen=True):
     """Ask the venue what became of an order; answered by ``OrderLookedUp``.
 
@@ -139,6 +148,7 @@ Record = (
 )
 Command = (
     SubmitOrder
+    | CancelOrder
     | LookUpOrder
     | ReadAccount
     | RefreshInstrument

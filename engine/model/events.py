@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from engine.model.exit_set import ExitChanges
 from engine.model.exits import ExitReason, Side
-from engine.model.instrument import Instrument, InstrumentId
+from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Fill, Order, OrderStatus, Refusal
 from engine.model.position import Position
 from engine.model.signal import Signal, SignalRecord
@@ -18,13 +18,18 @@ from engine.model.ticks import PriceSource, Tick
 
 
 class Balance(Struct, frozen=True):
-    """One asset of one venue's account, in units of the asset; total = free + locked."""
+    """One asset of one venue's account, in units of the asset; total = free + locked.
+
+    ``market`` is set where the venue keeps a wallet for each market (Binance); None is one wallet
+    for all (Bybit's unified account, the paper account).
+    """
 
     venue: str
     asset: str
     total: Decimal
     free: Decimal
     locked: Decimal
+    market: Market | None = None
 
 
 class VenuePosition(Struct, frozen=True):
@@ -170,7 +175,8 @@ class AccountReported(Struct, frozen=True):
 
     Its executions up to that moment were told before (``OrderFilled``, ``FundingPaid``), ours and
     others'. An instrument without a row is flat, an asset without a row is zero. ``as_of_ns`` is
-    when the request left, local monotonic: what happened after it may be missing.
+    when the request left, local monotonic: what happened after it may be missing. ``hedged``: the
+    venue keeps long and short of a linear instrument apart (hedge mode).
     """
 
     venue: str
@@ -178,10 +184,29 @@ class AccountReported(Struct, frozen=True):
     balances: tuple[Balance, ...]
     at_ns: int
     as_of_ns: int
+    hedged: bool = False
 
 
 class AccountResumed(Struct, frozen=True):
     """The venue's stream of account events is there again: some may have been missed."""
+
+    venue: str
+    at_ns: int
+
+
+class TradingStopped(Struct, frozen=True):
+    """The venue takes no requests of ours until the owner acts: key, permission, address.
+
+    ``message`` says what to do.
+    """
+
+    venue: str
+    message: str
+    at_ns: int
+
+
+class TradingResumed(Struct, frozen=True):
+    """The venue takes requests of ours again."""
 
     venue: str
     at_ns: int
@@ -296,6 +321,8 @@ Event = (
     | BalancesReported
     | AccountReported
     | AccountResumed
+    | TradingStopped
+    | TradingResumed
     | InstrumentRefreshed
     | FeedLost
     | FeedResumed

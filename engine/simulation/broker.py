@@ -141,6 +141,18 @@ class SimulatedBroker:
         event = OrderUpdated(key, OrderStatus.UNKNOWN, at_ns, message="no answer in time")
         self._world.after(TIMEOUT_NS, self._process.enter, event)
 
+    def cancel(self, order: Order) -> None:
+        """Have a resting order cancelled."""
+        self._process.effect("cancel")
+        key = order.client_order_id
+        if not self._strikes("outage"):
+            self._world.after(self._delay_ns(), self._cancel, key)
+        self._process.effected("cancel")
+
+    def _cancel(self, key: str) -> None:
+        for report in self._exchange.model.cancel_rest(key, self._exchange.time_ns()):
+            self._come_back(report)
+
     def look_up(self, order: Order) -> None:
         """Ask what became of an order."""
         self._process.effect("look_up")
@@ -164,7 +176,7 @@ class SimulatedBroker:
 
     # Account
 
-    def read_account(self) -> None:
+    def read_account(self, instruments: Sequence[Instrument]) -> None:
         """Read executions, positions and balances."""
         self._process.effect("read_account")
         self._world.history.calls[f"{self._process.number}.read_account"] += 1

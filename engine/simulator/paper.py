@@ -66,11 +66,15 @@ class PaperBroker:
         self._answer([OrderSent(order.client_order_id, time_ns, now_ns)])
         self._answer(self._model.submit(order, now_ns, time_ns))
 
+    def cancel(self, order: Order) -> None:
+        """Cancel what is left of an order; an order that is done answers nothing."""
+        self._answer(self._model.cancel_rest(order.client_order_id, self._clock.now_ns()))
+
     def look_up(self, order: Order) -> None:
         """Answer from the books as they are now, after what is told before it."""
         self._answer([self._model.look_up(order.client_order_id, self._clock.now_ns())])
 
-    def read_account(self) -> None:
+    def read_account(self, instruments: Sequence[Instrument]) -> None:
         """Tell what the account holds now, after what is told before it.
 
         Every execution of this run is told as it happens, so none is made and not told. The run

@@ -119,6 +119,7 @@ class Watcher:
         self._broker = broker
         self._service = service
         self.look_up = broker.look_up
+        self.cancel = broker.cancel
         self.read_account = broker.read_account
         self.refresh = broker.refresh
         self.positions = broker.positions

@@ -69,6 +69,7 @@ class Broker:
         self.orders: list[Order] = []
         self.on_disk: list[bool] = []
         self.asked: list[str] = []
+        self.cancelled: list[str] = []
         self.reads = 0
         self.refreshed: list[InstrumentId] = []
 
@@ -80,7 +81,10 @@ class Broker:
     def look_up(self, order: Order) -> None:
         self.asked.append(order.client_order_id)
 
-    def read_account(self) -> None:
+    def cancel(self, order: Order) -> None:
+        self.cancelled.append(order.client_order_id)
+
+    def read_account(self, instruments: Sequence[Instrument]) -> None:
         self.reads += 1
 
     def refresh(self, instrument: Instrument) -> None:

@@ -82,7 +82,7 @@ async def test_a_report_holds_what_was_told_before_it(
         fill(broker, clock, instrument=PERP)
         fill(broker, clock, instrument=SPOT)
         asked_ns = clock.at_ns
-        broker.read_account()
+        broker.read_account(())
         clock.at_ns += SECOND
         (report,) = await guard.wait_for(AccountReported)
     assert len(guard.of(OrderFilled)) == 2
@@ -103,7 +103,7 @@ async def test_executions_of_this_run_are_told_once_however_often_the_account_is
         await bought(broker, guard, clock)
         broker.on_tick(mark(50.0))
         for _ in range(3):
-            broker.read_account()
+            broker.read_account(())
         reports = await guard.wait_for(AccountReported, 3)
     fills = [event.fill for event in guard.of(OrderFilled)]
     assert [one.kind for one in fills] == [FillKind.TRADE, FillKind.LIQUIDATION]
@@ -124,8 +124,8 @@ async def test_the_first_reading_tells_the_liquidations_of_the_run_before_once_m
     after = Guard(path)
     broker = account(store, clock, after)
     async with running(broker):
-        broker.read_account()
-        broker.read_account()
+        broker.read_account(())
+        broker.read_account(())
         await after.wait_for(AccountReported, 2)
     assert [event.fill for event in after.of(OrderFilled)] == [liquidation]
 
@@ -155,7 +155,7 @@ class Process:
         self.effects.extend(effects)
         for effect in effects:
             if isinstance(effect, ReadAccount):
-                self.broker.read_account()
+                self.broker.read_account(())
 
     def tick(self) -> None:
         self.take(ClockAdvanced(self.clock.now_ns(), self.clock.monotonic_ns()))
