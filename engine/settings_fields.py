@@ -341,6 +341,9 @@ class Fields(BaseSettings):
     backstop_extra_percent: Amount = Field(
         Decimal(5), gt=0, le=100, description="how far beyond the stop-loss they lie, in % of price"
     )
+    allow_risky_keys: Confirmation = Field(
+        Confirmation.NO, description="yes trades with keys that may withdraw or transfer"
+    )
     max_tick_jump_percent: Amount = Field(
         Decimal(20),
         gt=0,

@@ -99,6 +99,7 @@ OURS = [
     "CLOSE_AT=",
     "CONFIRM_MS=0",
     "CONFIRM_TICKS=0",
+    "ALLOW_RISKY_KEYS=no",
 ]
 LISTED = CONTRACT + OURS
 NAMES = [line.partition("=")[0] for line in LISTED]
