@@ -6,7 +6,7 @@ that the owner corrects them in one go; docs/decisions/0006-settings.md has the 
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -99,13 +99,19 @@ class Settings(Fields):
         return list(self._warnings)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Self:
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        unread: Collection[str] = (),
+    ) -> Self:
         """Read the settings.
 
         Args:
             environ: the process's environment unless given.
             directory: where ``.env`` lies, and what relative folders start from; the working
                 directory unless given.
+            unread: names that are passed over.
 
         Raises:
             Misconfigured: names every wrong setting with its remedy, and no secret's value.
@@ -113,7 +119,11 @@ class Settings(Fields):
         given_environ = dict(os.environ if environ is None else environ)
         path = (directory or Path()) / ENV_FILE
         file = read_env_file(path)
-        values = _values(cls, file.values) | _values(cls, given_environ)
+        read = [
+            {name: text for name, text in each.items() if name not in unread}
+            for each in (file.values, given_environ)
+        ]
+        values = _values(cls, read[0]) | _values(cls, read[1])
         settings, found = _build(cls, values, directory)
         notes = [*file.warnings, *_unknown_notes(file.values, given_environ)]
         found = [*file.problems, *_misspelt(file.values), *found]
