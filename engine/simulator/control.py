@@ -18,6 +18,7 @@ from engine.clock import NS_PER_MS
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import plain
 from engine.ports import Clock
+from engine.simulator.dialects.calls import CallLog, Noted
 from engine.simulator.dialects.doors import Dialect
 from engine.simulator.dialects.faults import AT_ONCE, LASTING, Fault, FaultKind
 from engine.simulator.dialects.session import Session, Wire
@@ -26,6 +27,8 @@ from engine.simulator.market_pace import Pace
 from engine.simulator.market_scripted import Overrides, parse_price
 
 MAX_PATH_PRICES = 100_000
+ERROR_CODE = 1011
+"""Close code of a server that fails (RFC 6455, 7.4.1)."""
 
 _log = structlog.get_logger()
 
@@ -62,7 +65,9 @@ class Control:
         wire: Wire,
         dialects: Sequence[Dialect],
         clock: Clock,
+        log: CallLog,
     ) -> None:
+        self._log = log
         self._place = place
         self._pace = pace
         self._overrides = overrides
@@ -80,6 +85,7 @@ class Control:
             Route("/resume", _guarded(self.resume), methods=["POST"]),
             Route("/flush", _guarded(self.flush), methods=["POST"]),
             Route("/state", _guarded(self.state), methods=["GET"]),
+            Route("/requests", _guarded(self.requests), methods=["GET"]),
         ]
 
     async def price(self, request: Request) -> dict[str, Any]:
@@ -134,6 +140,16 @@ class Control:
             "faults": [_fault(fault) for fault in self._wire.faults.active()],
         }
 
+    async def requests(self, request: Request) -> dict[str, Any]:
+        """Tell the signed requests that came in after number ``since``, oldest first."""
+        params = request.query_params
+        since = params.get("since", "0")
+        if not since.isdecimal():
+            raise BadRequest("since", "give the number of a request; 0 for all that are kept")
+        venue = _one_of("venue", params.get("venue"), ("bybit", "binance"))
+        found = [n for n in self._log.since(int(since)) if venue in (None, n.venue)]
+        return {"items": [_request(noted) for noted in found], "next": self._log.count}
+
     async def fault(self, request: Request) -> dict[str, Any]:
         """Put a fault in force, or (``clear``) end them all."""
         body = await _body(request, _FAULT_FIELDS)
@@ -154,7 +170,7 @@ class Control:
     async def _strike(self, fault: Fault, sessions: list[Session]) -> None:
         for session in sessions:
             if fault.kind is FaultKind.CLOSE:
-                await session.close(fault.code)
+                await session.close(fault.code or ERROR_CODE)
             else:
                 symbol = fault.symbol or ""
                 for _ in range(fault.left or 1):
@@ -176,8 +192,22 @@ class Control:
             fault.left = _count("count", body["count"], least=1)
         elif fault.until_ns is None and kind not in LASTING:
             fault.left = 1
-        fault.code = _close_code(body.get("code", 1011))
+        self._read_size(fault, body)
         return fault
+
+    def _read_size(self, fault: Fault, body: dict[str, Any]) -> None:
+        """Read how hard a fault strikes: code, delay, skew."""
+        code = body.get("code")
+        if code is not None:
+            of_calls = fault.kind in (FaultKind.ERROR_BEFORE, FaultKind.ERROR_AFTER)
+            fault.code = _count("code", code, least=1) if of_calls else _close_code(code)
+        if fault.kind in (FaultKind.DELAY, FaultKind.LAG):
+            fault.delay_ms = _count("delay_ms", body.get("delay_ms", 200), least=1)
+        if fault.kind is FaultKind.SKEW:
+            skew_ms = body.get("skew_ms")
+            if isinstance(skew_ms, bool) or not isinstance(skew_ms, int):
+                raise BadRequest("skew_ms", "give a whole number of ms; negative is behind ours")
+            fault.skew_ms = skew_ms
 
     def _aim(self, fault: Fault, body: dict[str, Any]) -> None:
         if body.get("instrument") is not None:
@@ -190,6 +220,11 @@ class Control:
         symbol = body.get("symbol")
         if symbol is not None and symbol != "all":
             fault.symbol = str(symbol).upper()
+        path = body.get("path")
+        if path is not None:
+            if not isinstance(path, str) or not path.startswith("/"):
+                raise BadRequest("path", "give the path of a request, as /v5/order/create")
+            fault.path = path
         conn = body.get("conn")
         if conn is not None:
             if conn not in {session.conn for session in self._sessions()}:
@@ -221,6 +256,9 @@ _FAULT_FIELDS = {
     "duration_ms",
     "count",
     "code",
+    "path",
+    "delay_ms",
+    "skew_ms",
 }
 
 Answer = Callable[[Request], Awaitable[dict[str, Any]]]
@@ -307,4 +345,18 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "market": fault.market,
         "symbol": fault.symbol,
         "left": fault.left,
+        "path": fault.path,
+    }
+
+
+def _request(noted: Noted) -> dict[str, Any]:
+    return {
+        "number": noted.number,
+        "at_ns": noted.call.received_ns,
+        "venue": noted.venue,
+        "method": noted.call.method,
+        "path": noted.call.path,
+        "client_order_id": noted.client_order_id,
+        "status": noted.status,
+        "fault": noted.fault,
     }

@@ -28,6 +28,8 @@ from engine.simulator.dialects.binance import Binance
 from engine.simulator.dialects.binance_rest import BinanceRest
 from engine.simulator.dialects.bybit import Bybit
 from engine.simulator.dialects.bybit_rest import BybitRest
+from engine.simulator.dialects.calls import Calls
+from engine.simulator.dialects.connections import Connections
 from engine.simulator.dialects.doors import Dialect, Door, Router
 from engine.simulator.dialects.faults import Faults
 from engine.simulator.dialects.session import Wire
@@ -100,6 +102,8 @@ class SimulatorServer:
         self.urls: dict[str, str] = {}
         self.control_url = ""
         self.keys = make_keys(seed)
+        self._connections = Connections()
+        self._calls = Calls(self._wire.faults, clock, self._connections)
 
     @property
     def dialects(self) -> list[Dialect]:
@@ -191,7 +195,8 @@ class SimulatorServer:
         return servers
 
     def _web(self, pace: Pace, overrides: Overrides) -> EmbeddedServer:
-        control = Control(self._place, pace, overrides, self._wire, self.dialects, self._clock)
+        log = self._calls.log
+        control = Control(self._place, pace, overrides, self._wire, self.dialects, self._clock, log)
         app = Starlette(
             routes=[
                 *BybitRest(self._place, self._bybit).routes(),
@@ -202,6 +207,7 @@ class SimulatorServer:
         )
         config = uvicorn.Config(
             app,
+            http=self._connections.protocol(),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -219,8 +225,10 @@ class SimulatorServer:
         self.urls = {
             "BYBIT_REST_URL": rest,
             "BYBIT_WS_PUBLIC_URL": f"{bybit}/v5/public",
+            "BYBIT_WS_PRIVATE_URL": f"{bybit}/v5/private",
             "BINANCE_SPOT_REST_URL": rest,
             "BINANCE_SPOT_WS_URL": spot,
+            "BINANCE_SPOT_WS_API_URL": f"{spot}/ws-api/v3",
             "BINANCE_USDM_REST_URL": rest,
             "BINANCE_USDM_WS_URL": usdm,
         }

@@ -1,6 +1,8 @@
 """What goes wrong on purpose between the simulated market and its clients."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from random import Random
 
 from msgspec import Struct
 
@@ -18,6 +20,21 @@ class FaultKind(StrEnum):
     duplicate: frames arrive twice.
     reorder: two neighbouring frames swap places.
     reject_sub: subscribe requests are answered negatively.
+
+    Of signed requests (``calls.py``):
+
+    drop_reply: the request is carried out, then the connection is cut without an answer.
+    delay: the request waits ``delay_ms`` before it is carried out.
+    error_before, error_after: a server error; the request was not carried out, or was.
+    rate_limit, ban, maintenance: the venue's own refusals; nothing is carried out.
+    skew: the venue's clock is ``skew_ms`` ahead of ours.
+
+    Of account events (``private_stream.py``):
+
+    drop_event, duplicate_event: an event is lost, or arrives twice.
+    reorder_events: an event arrives after the one that follows it.
+    lag: events arrive ``delay_ms`` late, in order.
+    disconnect: the connection is cut in place of an event.
     """
 
     MUTE = "mute"
@@ -28,13 +45,52 @@ class FaultKind(StrEnum):
     DUPLICATE = "duplicate"
     REORDER = "reorder"
     REJECT_SUB = "reject_sub"
+    DROP_REPLY = "drop_reply"
+    DELAY = "delay"
+    ERROR_BEFORE = "error_before"
+    ERROR_AFTER = "error_after"
+    RATE_LIMIT = "rate_limit"
+    BAN = "ban"
+    MAINTENANCE = "maintenance"
+    SKEW = "skew"
+    DROP_EVENT = "drop_event"
+    DUPLICATE_EVENT = "duplicate_event"
+    REORDER_EVENTS = "reorder_events"
+    LAG = "lag"
+    DISCONNECT = "disconnect"
 
 
-LASTING = frozenset({FaultKind.MUTE, FaultKind.HALF_OPEN, FaultKind.REFUSE})
+LASTING = frozenset(
+    {
+        FaultKind.MUTE,
+        FaultKind.HALF_OPEN,
+        FaultKind.REFUSE,
+        FaultKind.BAN,
+        FaultKind.MAINTENANCE,
+        FaultKind.SKEW,
+        FaultKind.LAG,
+    }
+)
 """Without a duration these last until they are cleared."""
 
 AT_ONCE = frozenset({FaultKind.CLOSE, FaultKind.GARBAGE})
 """These happen once, now."""
+
+CHAOS = frozenset(
+    {
+        FaultKind.DROP_REPLY,
+        FaultKind.DELAY,
+        FaultKind.ERROR_BEFORE,
+        FaultKind.ERROR_AFTER,
+        FaultKind.RATE_LIMIT,
+        FaultKind.DROP_EVENT,
+        FaultKind.DUPLICATE_EVENT,
+        FaultKind.REORDER_EVENTS,
+        FaultKind.LAG,
+        FaultKind.DISCONNECT,
+    }
+)
+"""These can be drawn from a seed."""
 
 
 class Fault(Struct):
@@ -44,7 +100,10 @@ class Fault(Struct):
         until_ns: monotonic end; None for one without a duration.
         left: how many more times it strikes; None for one bounded by time.
         conns: the connections of a ``half_open``; None for all, later ones included.
-        code: close code.
+        path: of a request, as ``/v5/order/create``.
+        code: close code; of a server error the venue's own code, where it has such.
+        delay_ms, skew_ms: of ``delay`` and ``lag``, and of ``skew``.
+        share, draw: how likely it strikes, 0..1, and what draws that.
     """
 
     kind: FaultKind
@@ -54,7 +113,16 @@ class Fault(Struct):
     conns: frozenset[str] | None = None
     until_ns: int | None = None
     left: int | None = None
-    code: int = 1011
+    path: str | None = None
+    code: int | None = None
+    delay_ms: int = 0
+    skew_ms: int = 0
+    share: float = 1.0
+    draw: Random | None = None
+
+    def happens(self) -> bool:
+        """Tell whether it strikes this time; a fault without a share always does."""
+        return self.draw is None or self.draw.random() < self.share
 
     def meets(self, conn: str, venue: str, market: str, symbol: str | None) -> bool:
         """Tell whether the fault is aimed at a connection (and, where it names one, a symbol)."""
@@ -98,9 +166,54 @@ class Faults:
         self, kind: FaultKind, conn: str, venue: str, market: str, symbol: str | None = None
     ) -> bool:
         """Tell whether a fault of this kind hits now, and count the blow."""
+        return (
+            self._strike(kind, lambda fault: fault.meets(conn, venue, market, symbol)) is not None
+        )
+
+    def hits_event(
+        self, kind: FaultKind, conn: str, venue: str, market: str | None
+    ) -> Fault | None:
+        """Return the fault of this kind that hits an account event, and count the blow.
+
+        An event of both markets (a wallet) has None and is met by faults of either.
+        """
+        return self._strike(
+            kind,
+            lambda fault: (
+                (fault.conns is None or conn in fault.conns)
+                and fault.venue in (None, venue)
+                and (market is None or fault.market in (None, market))
+            ),
+        )
+
+    def hits_call(self, kind: FaultKind, venue: str, market: str | None, path: str) -> Fault | None:
+        """Return the fault of this kind that hits a request, and count the blow.
+
+        A request that names no market has None and is met only by faults of every market.
+        """
+        return self._strike(
+            kind,
+            lambda fault: (
+                fault.venue in (None, venue)
+                and fault.market in (None, market)
+                and fault.path in (None, path)
+            ),
+        )
+
+    def skew_ms(self, venue: str) -> int:
+        """Return how far the venue's clock is ahead, in ms."""
+        return sum(
+            fault.skew_ms
+            for fault in self.active()
+            if fault.kind is FaultKind.SKEW and fault.venue in (None, venue)
+        )
+
+    def _strike(self, kind: FaultKind, is_met: Callable[[Fault], bool]) -> Fault | None:
+        if not self._active:
+            return None
         for fault in self.active():
-            if fault.kind is kind and fault.meets(conn, venue, market, symbol):
+            if fault.kind is kind and is_met(fault) and fault.happens():
                 if fault.left is not None:
                     fault.left -= 1
-                return True
-        return False
+                return fault
+        return None

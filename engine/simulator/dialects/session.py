@@ -71,6 +71,15 @@ class Session:
         if pong or not self._struck(FaultKind.HALF_OPEN):
             self._write(text)
 
+    def tell(self, data: bytes) -> None:
+        """Send an account event as it is, unless the connection is half open."""
+        if not self._struck(FaultKind.HALF_OPEN) and self._write(data):
+            self.frames_sent += 1
+
+    def cut(self) -> None:
+        """Drop the connection without a closing handshake, as a lost network does."""
+        self._socket.transport.abort()
+
     def rejects(self) -> bool:
         """Tell whether the next subscribe request is to be refused by a fault."""
         return self._struck(FaultKind.REJECT_SUB)

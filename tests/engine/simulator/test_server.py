@@ -16,8 +16,10 @@ from tests.engine.simulator.rig import quiet, refusal, script, simulator
 NAMES = {
     "BYBIT_REST_URL",
     "BYBIT_WS_PUBLIC_URL",
+    "BYBIT_WS_PRIVATE_URL",
     "BINANCE_SPOT_REST_URL",
     "BINANCE_SPOT_WS_URL",
+    "BINANCE_SPOT_WS_API_URL",
     "BINANCE_USDM_REST_URL",
     "BINANCE_USDM_WS_URL",
 }
