@@ -33,6 +33,7 @@ from engine.simulator.filters import (
     worse,
 )
 from engine.simulator.margin import MarginBooks
+from engine.simulator.terms import PLAIN, Terms
 
 __all__ = ["Report", "VenueModel", "VenueOrder", "VenueRules"]
 
@@ -80,7 +81,7 @@ class VenueModel(MarginBooks):
 
     # Requests
 
-    def submit(self, order: Order, now_ns: int, time_ns: int) -> list[Report]:
+    def submit(self, order: Order, now_ns: int, time_ns: int, terms: Terms = PLAIN) -> list[Report]:
         """Take an order; it is matched later."""
         key = order.client_order_id
         known = self.orders.get(key)
