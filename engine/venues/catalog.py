@@ -6,7 +6,7 @@ Requests of signals are checked against it without waiting for a venue.
 import asyncio
 import difflib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -16,6 +16,9 @@ from engine.model.errors import Retryable
 from engine.model.instrument import Instrument, Market
 from engine.ports import Instruments
 from engine.venues.rest import RateLimited
+
+Lookup = Callable[[str, Market, str], Instrument | None]
+"""Finds an instrument by venue, market and the venue's own symbol (``Catalog.lookup``)."""
 
 log = structlog.get_logger(__name__)
 

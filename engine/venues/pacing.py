@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import structlog
 from msgspec import Struct
 
+from engine.model.ids import Purpose
+from engine.model.order import Order
 from engine.ports import Clock
 from engine.venues.account import Outcome, RequestFailed, Urgency, Verdict
 from engine.venues.rest import DEFAULT_PAUSE_SECONDS
@@ -42,6 +44,12 @@ core, which knows whether they are still wanted, so they do not wait here."""
 SHORTEST_WAIT_NS = 1_000_000
 
 log = structlog.get_logger(__name__)
+
+
+def urgency_of(order: Order) -> Urgency:
+    """What ends or guards a position goes first; a backstop is a close that waits."""
+    opening = order.purpose in (Purpose.ENTRY, Purpose.ADD)
+    return Urgency.ORDER if opening else Urgency.CLOSE
 
 
 class Budget(Struct, frozen=True):
