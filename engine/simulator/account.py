@@ -7,9 +7,11 @@ the two can be compared.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
+from engine.model.exits import Side
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ONE, ZERO, ratio
 from engine.model.order import OrderSide
@@ -37,9 +39,18 @@ class FeeAsset(Struct, frozen=True):
         return ratio(value, self.rate)
 
 
+class MarginMode(StrEnum):
+    """What a linear position can lose: its own margin, or the whole wallet."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
 @dataclass(slots=True)
 class LinearPosition:
     """A netted position: ``qty`` is signed base, ``value`` is qty x average entry (signed).
+
+    ``leg`` is set in hedge mode: a long leg never goes below zero, a short one never above.
 
     It keeps the ``leverage`` under which it was opened: a setting changed between two runs must
     not move a liquidation price.
@@ -49,6 +60,7 @@ class LinearPosition:
     leverage: Decimal
     qty: Decimal = ZERO
     value: Decimal = ZERO
+    leg: Side | None = None
 
     @property
     def entry_price(self) -> Decimal:
@@ -95,12 +107,21 @@ class Account:
         leverage: of positions opened from now on; each locks |value| / leverage of its quote asset.
         wallet: total of each asset; linear profit and loss is added when realised.
         openings: what each asset was credited with at its start.
+        legs: the positions of an account in hedge mode, which has none in ``positions``.
+        leverages, margin_modes: of instruments that have their own.
+        reserved: asset and amount that a resting order locks, by its venue order id.
     """
 
     leverage: Decimal
     wallet: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[InstrumentId, LinearPosition] = field(default_factory=dict)
     openings: dict[str, Decimal] = field(default_factory=dict)
+    hedged: bool = False
+    legs: dict[tuple[InstrumentId, Side], LinearPosition] = field(default_factory=dict)
+    leverages: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    margin_mode: MarginMode = MarginMode.ISOLATED
+    margin_modes: dict[InstrumentId, MarginMode] = field(default_factory=dict)
+    reserved: dict[str, tuple[str, Decimal]] = field(default_factory=dict)
 
     def open(self, asset: str, amount: Decimal) -> None:
         """Credit an asset's opening balance, once for ever."""
@@ -112,21 +133,55 @@ class Account:
         return self.wallet.get(asset, ZERO)
 
     def locked(self, asset: str) -> Decimal:
-        """Margin of the positions that settle in ``asset``."""
-        margins = (p.margin for p in self.positions.values() if p.instrument.quote == asset)
-        return sum(margins, ZERO)
+        """Margin of the positions that settle in ``asset``, and what resting orders lock of it."""
+        margins = (p.margin for p in self.held() if p.instrument.quote == asset)
+        resting = (amount for name, amount in self.reserved.values() if name == asset)
+        return sum(margins, sum(resting, ZERO))
 
     def free(self, asset: str) -> Decimal:
         return self.total(asset) - self.locked(asset)
 
-    def signed_qty(self, instrument: InstrumentId) -> Decimal:
+    def held(self, instrument: InstrumentId | None = None) -> list[LinearPosition]:
+        """Return the open positions (of an instrument, if one is given), each leg by itself."""
+        every = (*self.positions.values(), *self.legs.values())
+        return [each for each in every if instrument is None or each.instrument.id == instrument]
+
+    def position(self, instrument: InstrumentId, leg: Side | None = None) -> LinearPosition | None:
+        """Return an instrument's open position, in hedge mode that of a leg."""
+        if leg is None:
+            return self.positions.get(instrument)
+        return self.legs.get((instrument, leg))
+
+    def leverage_of(self, instrument: InstrumentId) -> Decimal:
+        """Return the leverage of an instrument's positions."""
+        return self.leverages.get(instrument, self.leverage)
+
+    def set_leverage(self, instrument: InstrumentId, leverage: Decimal) -> None:
+        """Set the leverage of an instrument, also of what is open of it."""
+        self.leverages[instrument] = leverage
+        for position in self.held(instrument):
+            position.leverage = leverage
+
+    def margin_mode_of(self, instrument: InstrumentId) -> MarginMode:
+        """Return what an instrument's positions can lose."""
+        return self.margin_modes.get(instrument, self.margin_mode)
+
+    def leg_of(self, side: OrderSide, *, reduces: bool) -> Side | None:
+        """Return the leg that a trade is for, by its side; None in one-way mode."""
+        if not self.hedged:
+            return None
+        return Side.LONG if (side is OrderSide.BUY) is not reduces else Side.SHORT
+
+    def signed_qty(self, instrument: InstrumentId, leg: Side | None = None) -> Decimal:
         """Signed quantity of a linear position in base asset, zero when flat."""
-        position = self.positions.get(instrument)
+        position = self.position(instrument, leg)
         return position.qty if position else ZERO
 
-    def reducible(self, instrument: InstrumentId, side: OrderSide) -> Decimal:
+    def reducible(
+        self, instrument: InstrumentId, side: OrderSide, leg: Side | None = None
+    ) -> Decimal:
         """How much of a linear position a trade of ``side`` can close, in base asset."""
-        signed = self.signed_qty(instrument)
+        signed = self.signed_qty(instrument, leg)
         reduces = (signed > ZERO) == (side is OrderSide.SELL)
         return abs(signed) if reduces else ZERO
 
@@ -137,22 +192,26 @@ class Account:
         parts: Iterable[Part],
         rate: Decimal,
         paid_in: FeeAsset | None = None,
+        leg: Side | None = None,
     ) -> tuple[str, Decimal] | None:
         """Tell the asset of which trades need more than is free, and how much they need.
 
         None means that they can be made. What only reduces a linear position always can be.
         """
-        trial = replace(self, wallet=dict(self.wallet), positions=dict(self.positions))
-        if instrument.id in self.positions:
-            trial.positions[instrument.id] = replace(self.positions[instrument.id])
+        trial = replace(
+            self, wallet=dict(self.wallet), positions=dict(self.positions), legs=dict(self.legs)
+        )
+        position = self.position(instrument.id, leg)
+        if position is not None:
+            trial.put(instrument.id, leg, replace(position))
         qty = ZERO
         for part_price, part_qty in parts:
-            trial.trade(instrument, side, part_qty, part_price, rate, paid_in)
+            trial.trade(instrument, side, part_qty, part_price, rate, paid_in, leg)
             qty += part_qty
         sells = instrument.id.market is Market.SPOT and side is OrderSide.SELL
         asset = instrument.base if sells else instrument.quote
         free_after = trial.free(asset)
-        if free_after >= ZERO or qty <= self.reducible(instrument.id, side):
+        if free_after >= ZERO or qty <= self.reducible(instrument.id, side, leg):
             return None
         return asset, self.free(asset) - free_after
 
@@ -167,6 +226,7 @@ class Account:
         price: Decimal,
         rate: Decimal,
         paid_in: FeeAsset | None = None,
+        leg: Side | None = None,
     ) -> tuple[Decimal, str]:
         """Trade at a fee rate (a fraction); returns the fee and its asset.
 
@@ -174,12 +234,12 @@ class Account:
         """
         if paid_in is not None:
             fee = paid_in.fee(qty * price * rate)
-            self.trade(instrument, side, qty, price, ZERO)
+            self.trade(instrument, side, qty, price, ZERO, leg=leg)
             self.add(paid_in.asset, -fee)
             return fee, paid_in.asset
         if instrument.id.market is Market.LINEAR:
             fee = qty * price * rate
-            self.trade_linear(instrument, side, qty, price, fee)
+            self.trade_linear(instrument, side, qty, price, fee, leg)
             return fee, instrument.quote
         if side is OrderSide.BUY:
             fee = qty * rate
@@ -192,14 +252,21 @@ class Account:
         return fee, instrument.quote
 
     def trade_linear(
-        self, instrument: Instrument, side: OrderSide, qty: Decimal, price: Decimal, fee: Decimal
+        self,
+        instrument: Instrument,
+        side: OrderSide,
+        qty: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        leg: Side | None = None,
     ) -> None:
         """Net a trade into the position; what it closes is realised into the quote wallet."""
-        position = self.positions.setdefault(
-            instrument.id, LinearPosition(instrument, self.leverage)
-        )
+        position = self.position(instrument.id, leg)
+        if position is None:
+            position = LinearPosition(instrument, self.leverage_of(instrument.id), leg=leg)
+            self.put(instrument.id, leg, position)
         signed = qty if side is OrderSide.BUY else -qty
-        closed = min(qty, self.reducible(instrument.id, side)).copy_sign(position.qty)
+        closed = min(qty, self.reducible(instrument.id, side, leg)).copy_sign(position.qty)
         cost = position.value  # closing whole takes the value whole: no rounding is left behind
         if closed != position.qty:
             cost = ratio(position.value * closed, position.qty)
@@ -207,9 +274,22 @@ class Account:
         position.qty += signed
         position.value += (signed + closed) * price - cost
         if not position.qty:
-            del self.positions[instrument.id]
+            self.put(instrument.id, leg, None)
         elif closed and position.qty * closed < ZERO:
-            position.leverage = self.leverage
+            position.leverage = self.leverage_of(instrument.id)
+
+    def put(
+        self, instrument: InstrumentId, leg: Side | None, position: LinearPosition | None
+    ) -> None:
+        """Keep a position from now on, or none."""
+        if leg is None and position is not None:
+            self.positions[instrument] = position
+        elif leg is None:
+            del self.positions[instrument]
+        elif position is not None:
+            self.legs[instrument, leg] = position
+        else:
+            del self.legs[instrument, leg]
 
     def liquidate(self, position: LinearPosition) -> tuple[OrderSide, Decimal, Decimal, Decimal]:
         """Close a position at its bankruptcy price; returns side, quantity, price and fee.
@@ -218,5 +298,5 @@ class Account:
         """
         side, qty, price = position.closing_side, abs(position.qty), position.bankruptcy_price()
         fee = position.margin - (position.value - position.qty * price)
-        self.trade_linear(position.instrument, side, qty, price, fee)
+        self.trade_linear(position.instrument, side, qty, price, fee, position.leg)
         return side, qty, price, fee

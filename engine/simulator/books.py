@@ -5,6 +5,7 @@ Also what happens to the account without an order of ours: the owner's trades, a
 
 from bisect import bisect_right
 from decimal import Decimal
+from typing import NoReturn
 
 from msgspec import Struct
 
@@ -39,7 +40,10 @@ class VenueRules(Struct, frozen=True):
             (BNB), at ``fee_asset_rate``: one unit's worth in quote asset.
         rests: True where an order takes no more than the displayed size of a quote and waits with
             the rest for the next ones, instead of being immediate-or-cancel.
-        keeps_history: True where all executions can be read again; memory grows with them.
+        keeps_history: True where all executions can be read again; memory grows with them. What
+            is liquidated has a venue order id then.
+        child_orders: True where a conditional order on linear places another one, with an id of
+            its own, when it triggers (Binance USD-M).
     """
 
     venue: str
@@ -53,6 +57,7 @@ class VenueRules(Struct, frozen=True):
     fee_asset_rate: Decimal = ONE
     rests: bool = False
     keeps_history: bool = False
+    child_orders: bool = False
 
 
 class Books:
@@ -83,20 +88,22 @@ class Books:
         time_ns: int,
         kind: FillKind = FillKind.TRADE,
         client_order_id: str | None = None,
+        leg: Side | None = None,
     ) -> list[Report]:
         """Book a trade of the owner, or one that the venue makes for him (ADL); a taker's fee.
 
         Args:
             client_order_id: of an order that another program has placed.
+            leg: of an account in hedge mode, the position that it changes.
 
         Raises:
             Refused: a trade needs more than is free; nothing was done.
         """
         paid_in = self.pays_in(instrument, [(price, qty)])
         if kind is FillKind.TRADE:
-            self.check_funds(instrument, side, [(price, qty)], paid_in)
+            self.check_funds(instrument, side, [(price, qty)], paid_in, leg)
         rate = self.rules.fee_rates[instrument.id.market]
-        fee, asset = self.account.trade(instrument, side, qty, price, rate, paid_in)
+        fee, asset = self.account.trade(instrument, side, qty, price, rate, paid_in, leg)
         venue_order_id = self.new_id()
         fill = Fill(
             venue_trade_id=self.new_id(),
@@ -116,7 +123,11 @@ class Books:
         return [OrderFilled(fill, time_ns), self.balances(instrument, time_ns)]
 
     def liquidate(
-        self, instrument_id: InstrumentId, time_ns: int, price: Decimal | None = None
+        self,
+        instrument_id: InstrumentId,
+        time_ns: int,
+        price: Decimal | None = None,
+        leg: Side | None = None,
     ) -> list[Report]:
         """Take a whole position over; nothing happens where there is none.
 
@@ -124,14 +135,15 @@ class Books:
             price: where it is closed at a taker's fee, in quote asset. None is the last tick before
                 bankruptcy, and what is left of the margin is the fee.
         """
-        position = self.account.positions.get(instrument_id)
+        position = self.account.position(instrument_id, leg)
         if position is None:
             return []
         instrument, kind = position.instrument, FillKind.LIQUIDATION
         if price is not None:
             side, qty = position.closing_side, abs(position.qty)
-            return self.trade_elsewhere(instrument, side, qty, price, time_ns, kind)
+            return self.trade_elsewhere(instrument, side, qty, price, time_ns, kind, leg=leg)
         side, qty, price, fee = self.account.liquidate(position)
+        venue_order_id = self.new_id() if self.rules.keeps_history else None
         fill = Fill(
             venue_trade_id=self.new_id(),
             instrument=instrument,
@@ -141,6 +153,7 @@ class Books:
             fee=fee,
             fee_asset=instrument.quote,
             time_ns=time_ns,
+            venue_order_id=venue_order_id,
             kind=kind,
         )
         self.book_fill(fill)
@@ -158,18 +171,35 @@ class Books:
         return third if sum(fees, ZERO) <= self.account.free(asset) else None
 
     def check_funds(
-        self, instrument: Instrument, side: OrderSide, parts: list[Part], paid_in: FeeAsset | None
+        self,
+        instrument: Instrument,
+        side: OrderSide,
+        parts: list[Part],
+        paid_in: FeeAsset | None,
+        leg: Side | None = None,
     ) -> None:
         """Raise Refused where trades need more than is free."""
         rate = self._fee_rate(instrument)
-        missing = self.account.missing(instrument, side, parts, rate, paid_in)
+        missing = self.account.missing(instrument, side, parts, rate, paid_in, leg)
         if missing is not None:
-            asset, needed = missing
-            raise Refused(
-                Refusal.BALANCE,
-                f"insufficient_balance: needs {plain(needed)} {asset},"
-                f" {plain(self.account.free(asset))} is free",
-            )
+            self._refuse_balance(*missing)
+
+    def _refuse_balance(self, asset: str, needed: Decimal) -> NoReturn:
+        raise Refused(
+            Refusal.BALANCE,
+            f"insufficient_balance: needs {plain(needed)} {asset},"
+            f" {plain(self.account.free(asset))} is free",
+        )
+
+    def reserve(self, venue_order_id: str, asset: str, amount: Decimal) -> None:
+        """Lock what a resting order is to sell or to spend.
+
+        Raises:
+            Refused: less is free.
+        """
+        if self.account.free(asset) < amount:
+            self._refuse_balance(asset, amount)
+        self.account.reserved[venue_order_id] = asset, amount
 
     def _fee_rate(self, instrument: Instrument) -> Decimal:
         return self.rules.fee_rates[instrument.id.market]
@@ -224,7 +254,8 @@ class Books:
         """Tell all that the account holds now."""
         balances = self.all_balances(time_ns).balances
         positions = tuple(self.venue_positions())
-        return AccountReported(self.rules.venue, positions, balances, time_ns, now_ns)
+        hedged = self.account.hedged
+        return AccountReported(self.rules.venue, positions, balances, time_ns, now_ns, hedged)
 
     def balances(self, instrument: Instrument, time_ns: int) -> BalancesReported:
         """Balances of the assets that a trade of an instrument moves."""
@@ -246,16 +277,20 @@ class Books:
         return BalancesReported(tuple(rows), time_ns)
 
     def venue_positions(self) -> list[VenuePosition]:
-        """The netted linear positions."""
-        return [self._venue_position(*held) for held in self.account.positions.items()]
+        """The netted linear positions, in hedge mode a row per leg."""
+        return [self._venue_position(position) for position in self.account.held()]
 
-    def _venue_position(self, key: InstrumentId, position: LinearPosition) -> VenuePosition:
+    def liquidation_price(self, position: LinearPosition) -> Decimal | None:
+        """Where the venue takes a position over, in quote asset; None if nowhere."""
+        return position.liquidation_price(self.rules.maintenance_margin)
+
+    def _venue_position(self, position: LinearPosition) -> VenuePosition:
         return VenuePosition(
-            key,
+            position.instrument.id,
             Side.LONG if position.qty > ZERO else Side.SHORT,
             abs(position.qty),
             position.entry_price,
-            position.liquidation_price(self.rules.maintenance_margin),
+            self.liquidation_price(position),
         )
 
 

@@ -20,9 +20,9 @@ from engine.model.money import ONE, ZERO
 from engine.model.order import Fill, Order, OrderSide, OrderStatus
 from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
 from engine.ports import Clock
-from engine.simulator.account import Account
+from engine.simulator.account import Account, MarginMode
 from engine.simulator.desk_instruments import instrument_of
-from engine.simulator.desk_rows import Cancelled, DeskOrder, MarginMode, PositionRow
+from engine.simulator.desk_rows import Cancelled, DeskOrder, PositionRow
 from engine.simulator.filters import Refused
 from engine.simulator.market import MarketPlace
 from engine.simulator.market_events import MARKET_SOURCE, Mark, MarketEvent, Prints, Quote, Ticker

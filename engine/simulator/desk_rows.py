@@ -1,7 +1,6 @@
 """What a desk shows of its orders and positions."""
 
 from decimal import Decimal
-from enum import StrEnum
 
 from msgspec import Struct
 
@@ -9,15 +8,9 @@ from engine.model.exits import Side
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO, ratio
 from engine.model.order import FINAL, Fill, Order, OrderStatus
+from engine.simulator.account import MarginMode
 from engine.simulator.matching import VenueOrder
 from engine.simulator.terms import Terms
-
-
-class MarginMode(StrEnum):
-    """What a linear position can lose: its own margin, or the whole wallet."""
-
-    ISOLATED = "isolated"
-    CROSS = "cross"
 
 
 class DeskOrder(Struct, frozen=True):

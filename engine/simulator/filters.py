@@ -8,6 +8,7 @@ from engine.model.errors import Rejected
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, plain
 from engine.model.order import Order, OrderSide, Refusal
+from engine.simulator.terms import PLAIN, Terms
 
 MAX_LEVELS = 100
 """Displayed sizes that the book is deep: what an order asks for beyond them is not filled."""
@@ -71,11 +72,40 @@ def take_touch(instrument: Instrument, side: OrderSide, qty: Decimal, offer: Off
     return [(worse(instrument, side, offer.price, ZERO), part)] if part > ZERO else []
 
 
-def check_filters(order: Order) -> None:
+def within(parts: list[Part], side: OrderSide, limit: Decimal | None) -> list[Part]:
+    """Return the parts that are no worse than a limit price; all of them where there is none."""
+    if limit is None:
+        return parts
+    return [
+        each for each in parts if (each[0] <= limit if side is OrderSide.BUY else each[0] >= limit)
+    ]
+
+
+def of_value(instrument: Instrument, parts: list[Part], value: Decimal) -> list[Part]:
+    """Return what of the parts ``value`` quote asset pays for, in whole steps."""
+    paid: list[Part] = []
+    for price, shown in parts:
+        qty = min(shown, instrument.floor_qty(value / price))
+        if qty > ZERO:
+            paid.append((price, qty))
+            value -= qty * price
+        if qty < shown:
+            break
+    return paid
+
+
+def check_filters(order: Order, terms: Terms = PLAIN) -> None:
     """Raise Refused where the venue's filters refuse an order whatever the price is."""
     instrument, qty = order.instrument, order.qty
     if not instrument.trading:
         raise Refused(Refusal.OTHER, f"not_trading: {instrument.id} takes no orders")
+    for price in (terms.limit_price, terms.trigger.price if terms.trigger else None):
+        if price is not None and (price <= ZERO or price != instrument.floor_price(price)):
+            tick = plain(instrument.tick_size)
+            text = f"tick_size: {plain(price)} is not a multiple of {tick} above 0"
+            raise Refused(Refusal.FILTERS, text)
+    if terms.quote_qty is not None:
+        return  # the quantity is known when the price is
     if qty <= ZERO or qty != instrument.floor_qty(qty) or qty < instrument.min_qty:
         raise Refused(
             Refusal.FILTERS,
@@ -87,9 +117,10 @@ def check_filters(order: Order) -> None:
         raise Refused(Refusal.FILTERS, f"max_market_qty: {plain(qty)} is above {most}")
 
 
-def check_notional(order: Order, price: Decimal) -> None:
+def check_notional(order: Order, price: Decimal, quote_qty: Decimal | None = None) -> None:
     """Raise Refused where an order is worth too little at ``price``; reduce-only is exempt."""
-    instrument, notional = order.instrument, order.qty * price
+    instrument = order.instrument
+    notional = order.qty * price if quote_qty is None else quote_qty
     exempt = order.reduce_only and instrument.id.market is Market.LINEAR
     if notional < instrument.min_notional and not exempt:
         raise Refused(

@@ -1,4 +1,4 @@
-"""What a venue does to market orders: accept, match against prices, fill, reject, settle.
+"""What a venue does to orders: accept, trigger, match against prices, fill, reject, settle.
 
 Pure: prices and times come in, reports go out. ``now_ns`` is local monotonic time, ``time_ns``
 UTC; both are given by the caller. An order meets the first quote received at or after its
@@ -6,34 +6,40 @@ acceptance plus the latency: up to the displayed size at the touch, the rest one
 worse for each further displayed size; what one order takes of a quote, the next one finds gone.
 Without a quote for a second it meets the last trade, ``slippage_bps`` worse; without any price for
 ten seconds it is rejected. A market order is immediate-or-cancel: what is left where the book ends
-(``filters.MAX_LEVELS``) is cancelled, unless ``VenueRules.rests``.
+(``filters.MAX_LEVELS``) is cancelled, unless ``VenueRules.rests``. A conditional order rests until
+the mark or the last trade reaches its trigger, and then is a market order like others.
 """
 
 from collections.abc import Callable
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.model.events import OrderFilled, OrderLookedUp, OrderUpdated
-from engine.model.instrument import InstrumentId
+from engine.model.exits import Side
+from engine.model.instrument import Market
 from engine.model.money import ZERO, exact
 from engine.model.order import FINAL, Fill, Order, OrderSide, OrderStatus, Refusal
 from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
 from engine.simulator.account import Account, FeeAsset
 from engine.simulator.books import Report, VenueRules
+from engine.simulator.conditional import ConditionalBooks
 from engine.simulator.filters import (
+    MAX_LEVELS,
     Offer,
     Part,
     Refused,
     check_filters,
     check_notional,
+    of_value,
     take_touch,
     walk,
+    within,
     worse,
 )
-from engine.simulator.margin import MarginBooks
-from engine.simulator.terms import PLAIN, Terms
+from engine.simulator.terms import PLAIN, Terms, backstop_trigger
+from engine.simulator.venue_orders import VenueOrder
 
 __all__ = ["Report", "VenueModel", "VenueOrder", "VenueRules"]
 
@@ -48,20 +54,7 @@ RefusalHook = Callable[[Order], tuple[Refusal, str] | None]
 """Tells whether and why a venue refuses an order: the class of its error code, and its message."""
 
 
-class VenueOrder(Struct, frozen=True):
-    """An order as the venue keeps it. ``due_ns`` is when it may be matched, monotonic."""
-
-    order: Order
-    venue_order_id: str
-    status: OrderStatus
-    filled_qty: Decimal = ZERO
-    due_ns: int = 0
-    message: str | None = None
-    fills: tuple[Fill, ...] = ()
-    refusal: Refusal = Refusal.OTHER
-
-
-class VenueModel(MarginBooks):
+class VenueModel(ConditionalBooks):
     """One venue's account and its orders.
 
     Attributes:
@@ -77,24 +70,34 @@ class VenueModel(MarginBooks):
         self.refusal: RefusalHook = _nothing
         self.late_refusal: RefusalHook = _nothing
         self._pending: dict[str, VenueOrder] = {}
-        self._last: dict[InstrumentId, float] = {}
 
     # Requests
 
     def submit(self, order: Order, now_ns: int, time_ns: int, terms: Terms = PLAIN) -> list[Report]:
-        """Take an order; it is matched later."""
+        """Take an order; it is matched later, a conditional one once its price has come.
+
+        A backstop without a trigger of its own takes its ``trigger_price``.
+        """
         key = order.client_order_id
         known = self.orders.get(key)
-        if known is not None and (self.rules.ids_unique_for_ever or key in self._pending):
+        if known is not None and (
+            self.rules.ids_unique_for_ever or key in self._pending or self.resting.get(key)
+        ):
             return [self._duplicate(known, time_ns)]
+        if terms.trigger is None and (trigger := backstop_trigger(order)) is not None:
+            terms = replace(terms, trigger=trigger)
         taken = VenueOrder(order, self.new_id(), OrderStatus.ACKNOWLEDGED)
-        taken = replace(taken, due_ns=now_ns + self.rules.latency_ns)
+        due_ns = now_ns + self.rules.latency_ns
+        taken = replace(taken, due_ns=due_ns, terms=UNSET if terms == PLAIN else terms)
         try:
             _ask(self.refusal, order)
-            check_filters(order)
+            check_filters(order, terms)
+            if terms.trigger is not None:
+                self.rest_until(taken, terms.trigger)
         except Refused as refused:
             return [self._refuse(taken, refused, time_ns)]
-        self._pending[key] = taken
+        if terms.trigger is None:
+            self._pending[key] = taken
         self._keep(taken)
         return [self._update(taken, time_ns)]
 
@@ -129,19 +132,25 @@ class VenueModel(MarginBooks):
         for known in orders:
             key = known.order.client_order_id
             self.orders[key] = known
-            if known.status not in FINAL:
+            if known.is_resting:
+                self.resting.add(known)
+            elif known.status not in FINAL:
                 self._pending[key] = self.orders[key] = replace(known, due_ns=now_ns)
 
     def cancel_rest(self, client_order_id: str, time_ns: int) -> list[Report]:
-        """Cancel what is left of an order; nothing happens where nothing is left."""
-        pending = self._pending.get(client_order_id)
-        if pending is None:
+        """Cancel what is left of an order; nothing happens where nothing is left.
+
+        Neither does it where a conditional order has triggered and is about to trade.
+        """
+        pending = self._pending.get(client_order_id) or self.resting.get(client_order_id)
+        if pending is None or (pending.is_triggered and not pending.fills):
             return []
         return [self._finish(pending, OrderStatus.CANCELLED, time_ns, CANCELLED)]
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._pending)
+        """Whether an order waits for a price, or a conditional one for its trigger."""
+        return bool(self._pending) or bool(self.resting)
 
     # Prices
 
@@ -153,9 +162,9 @@ class VenueModel(MarginBooks):
         if isinstance(tick, QuoteTick):
             return bool(self._pending)
         if isinstance(tick, TradeTick):
-            self._last[tick.instrument] = tick.price
-            return False
-        return self.observe_mark(tick)
+            self.last[tick.instrument] = tick.price
+            return self.triggers(tick)
+        return self.observe_mark(tick) or self.triggers(tick)
 
     def on_tick(self, tick: Tick, time_ns: int) -> list[Report]:
         """Take a price; returns what it caused."""
@@ -163,7 +172,23 @@ class VenueModel(MarginBooks):
             return []
         if isinstance(tick, QuoteTick):
             return self._on_quote(tick, time_ns)
-        return self.on_mark(tick, time_ns) if isinstance(tick, MarkTick) else []
+        reports = [self._trigger(each, tick.received_ns, time_ns) for each in self.met(tick)]
+        return [*reports, *self.on_mark(tick, time_ns)] if isinstance(tick, MarkTick) else reports
+
+    def _trigger(self, resting: VenueOrder, now_ns: int, time_ns: int) -> Report:
+        """Make a conditional order a market order; it is told once more as acknowledged."""
+        order = resting.order
+        self.resting.remove(order)
+        child = self.rules.child_orders and order.instrument.id.market is Market.LINEAR
+        triggered = replace(
+            resting,
+            due_ns=now_ns + self.rules.latency_ns,
+            triggered_ns=time_ns,
+            child_id=self.new_id() if child else UNSET,
+        )
+        self._pending[order.client_order_id] = triggered
+        self._keep(triggered)
+        return self._update(triggered, time_ns)
 
     def advance(self, now_ns: int, time_ns: int) -> list[Report]:
         """Match orders that waited too long for a quote at the last trade, or reject them.
@@ -174,7 +199,7 @@ class VenueModel(MarginBooks):
         for pending in [each for each in self._pending.values() if not each.filled_qty]:
             waited_ns = now_ns - pending.due_ns
             instrument = pending.order.instrument
-            last = self._last.get(instrument.id)
+            last = self.last.get(instrument.id)
             if waited_ns >= QUOTE_WAIT_NS and last is not None:
                 offer = Offer(worse(instrument, pending.order.side, exact(last), self._slippage))
                 reports += self._match(pending, offer, time_ns)
@@ -204,26 +229,23 @@ class VenueModel(MarginBooks):
 
     def _match(self, pending: VenueOrder, offer: Offer, time_ns: int) -> list[Report]:
         order, instrument = pending.order, pending.order.instrument
+        self.account.reserved.pop(pending.venue_order_id, None)
+        rests = self._rests(pending, offer)
         try:
             _ask(self.late_refusal, order)
-            wanted = self._wanted(pending)
-            if not pending.fills:
-                check_notional(order, offer.price)
-            rests = self.rules.rests and offer.shown is not None
-            parts = (take_touch if rests else walk)(instrument, order.side, wanted, offer)
-            paid_in = self.pays_in(instrument, parts)
-            self.check_funds(instrument, order.side, parts, paid_in)
+            wanted, parts, paid_in = self.meet(pending, offer)
         except Refused as refused:
             return [self._refuse(pending, refused, time_ns)]
         if rests and not parts:
             return []
         fills = [self._fill(pending, part, time_ns, paid_in) for part in parts]
         filled_qty = sum((fill.qty for fill in fills), pending.filled_qty)
-        is_reduced = filled_qty - pending.filled_qty == wanted
+        left = order.qty - pending.filled_qty
+        is_reduced = filled_qty - pending.filled_qty == wanted < left
         pending = replace(pending, filled_qty=filled_qty, fills=(*pending.fills, *fills))
         reports: list[Report] = [OrderFilled(fill, time_ns) for fill in fills]
         reports.append(self.balances(instrument, time_ns))
-        if filled_qty == order.qty:
+        if filled_qty == order.qty or _is_spent(pending, parts):
             reports.append(self._finish(pending, OrderStatus.FILLED, time_ns, None))
         elif is_reduced or not rests:
             message = REDUCED if is_reduced else IOC_REST
@@ -232,12 +254,49 @@ class VenueModel(MarginBooks):
             reports.append(self._rest(pending, time_ns))
         return reports
 
-    def _wanted(self, pending: VenueOrder) -> Decimal:
-        """What an order may still trade: a reduce-only one no more than the position."""
-        order, left = pending.order, pending.order.qty - pending.filled_qty
-        if not order.reduce_only:
+    def meet(
+        self, pending: VenueOrder, offer: Offer
+    ) -> tuple[Decimal, list[Part], FeeAsset | None]:
+        """Return what an order may trade now, in which parts, and what its fees are paid in.
+
+        Raises:
+            Refused: there is nothing to reduce, it is worth too little, or too little is free.
+        """
+        order, instrument, asked = pending.order, pending.order.instrument, pending.asked
+        rests = self._rests(pending, offer)
+        wanted = self._wanted(pending, offer)
+        if not pending.fills:
+            check_notional(order, offer.price, asked.quote_qty)
+        parts = (take_touch if rests else walk)(instrument, order.side, wanted, offer)
+        if pending.left_value is not None:
+            parts = of_value(instrument, parts, pending.left_value)
+        parts = within(parts, order.side, asked.limit_price)
+        paid_in = self.pays_in(instrument, parts)
+        self.check_funds(instrument, order.side, parts, paid_in, self._leg(pending))
+        return wanted, parts, paid_in
+
+    def _rests(self, pending: VenueOrder, offer: Offer) -> bool:
+        """Tell whether the order waits with what a quote does not show; one at a limit does not."""
+        limit_price = pending.asked.limit_price
+        return self.rules.rests and offer.shown is not None and limit_price is None
+
+    def _leg(self, pending: VenueOrder) -> Side | None:
+        """Return the leg that an order is for; where it does not say, by its side."""
+        order = pending.order
+        if order.instrument.id.market is Market.SPOT:
+            return None
+        return pending.asked.leg or self.account.leg_of(order.side, reduces=order.reduce_only)
+
+    def _wanted(self, pending: VenueOrder, offer: Offer) -> Decimal:
+        """What an order may still trade: one that only reduces no more than the position."""
+        order, leg = pending.order, self._leg(pending)
+        left = order.qty - pending.filled_qty
+        if pending.left_value is not None:
+            # More than it pays for: how much that is, the prices of the parts tell.
+            left = max(pending.left_value / offer.price * 2, (offer.shown or ZERO) * MAX_LEVELS)
+        if not (order.reduce_only or leg is _closed_by(order.side)):
             return left
-        wanted = min(left, self.account.reducible(order.instrument.id, order.side))
+        wanted = min(left, self.account.reducible(order.instrument.id, order.side, leg))
         if not wanted:
             message = f"reduce_only: there is no position that a {order.side} reduces"
             raise Refused(Refusal.REDUCE_ONLY, message)
@@ -248,7 +307,8 @@ class VenueModel(MarginBooks):
     ) -> Fill:
         order, instrument, (price, qty) = pending.order, pending.order.instrument, part
         rate = self.rules.fee_rates[instrument.id.market]
-        fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate, paid_in)
+        leg, child_id = self._leg(pending), pending.child_id
+        fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate, paid_in, leg)
         fill = Fill(
             venue_trade_id=self.new_id(),
             instrument=instrument,
@@ -259,7 +319,7 @@ class VenueModel(MarginBooks):
             fee_asset=fee_asset,
             time_ns=time_ns,
             client_order_id=order.client_order_id,
-            venue_order_id=pending.venue_order_id,
+            venue_order_id=pending.venue_order_id if child_id is UNSET else child_id,
             fee_rate=paid_in.rate if paid_in else None,
         )
         self.book_fill(fill)
@@ -268,8 +328,13 @@ class VenueModel(MarginBooks):
     # Reports
 
     def _refuse(self, order: VenueOrder, refused: Refused, time_ns: int) -> OrderUpdated:
-        """Reject an order, or cancel its rest where something of it was filled."""
-        status = OrderStatus.CANCELLED if order.fills else OrderStatus.REJECTED
+        """Reject an order, or cancel its rest where something of it was filled.
+
+        A triggered one whose position is gone is cancelled too: it was in order when it was placed.
+        """
+        is_late = order.is_triggered and refused.refusal is Refusal.REDUCE_ONLY
+        cancels = bool(order.fills) or is_late
+        status = OrderStatus.CANCELLED if cancels else OrderStatus.REJECTED
         order = replace(order, refusal=refused.refusal)
         return self._finish(order, status, time_ns, str(refused))
 
@@ -284,7 +349,11 @@ class VenueModel(MarginBooks):
         self, order: VenueOrder, status: OrderStatus, time_ns: int, message: str | None
     ) -> OrderUpdated:
         done = replace(order, status=status, message=message)
+        if order.asked.quote_qty is not None:
+            done = replace(done, order=replace(order.order, qty=order.filled_qty))
+        self.account.reserved.pop(order.venue_order_id, None)
         self._pending.pop(order.order.client_order_id, None)
+        self.resting.remove(order.order)
         self._keep(done)
         return self._update(done, time_ns)
 
@@ -302,6 +371,17 @@ class VenueModel(MarginBooks):
     def _keep(self, order: VenueOrder) -> None:
         self.orders[order.order.client_order_id] = order
         self.changed_orders[order.venue_order_id] = order
+
+
+def _closed_by(side: OrderSide) -> Side:
+    """Return the leg that a trade of ``side`` closes."""
+    return Side.LONG if side is OrderSide.SELL else Side.SHORT
+
+
+def _is_spent(order: VenueOrder, parts: list[Part]) -> bool:
+    """Tell whether what is left of a quote amount is too little for another step."""
+    left, instrument = order.left_value, order.order.instrument
+    return left is not None and bool(parts) and left < parts[-1][0] * instrument.qty_step
 
 
 def _nothing(_: Order) -> None:

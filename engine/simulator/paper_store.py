@@ -128,9 +128,11 @@ class PaperStore:
         for asset, credit in opening.items():
             account.open(asset, credit)
         query = "SELECT instrument, leverage, qty, value FROM positions WHERE venue = ?"
-        for body, *amounts in self._rows(query):
+        for body, leverage, qty, value in self._rows(query):
             instrument = msgspec.json.decode(body, type=Instrument)
-            account.positions[instrument.id] = LinearPosition(instrument, *map(Decimal, amounts))
+            account.positions[instrument.id] = LinearPosition(
+                instrument, Decimal(leverage), Decimal(qty), Decimal(value)
+            )
         return self._load_model(VenueModel(rules, account, first_id), now_ns)
 
     def _load_model(self, model: VenueModel, now_ns: int) -> VenueModel:
