@@ -156,3 +156,7 @@ class Examined(Protocol):
 
     async def examine(self) -> AccountFacts:
         """Ask the venue about clock, key, mode, balances and fees; raises RequestFailed."""
+
+
+class ExaminedAccount(VenueAccount, Examined, Protocol):
+    """An account that can be traded with, and asked about its key."""

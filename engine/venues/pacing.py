@@ -125,11 +125,13 @@ class Pacer:
         """Count a request that is about to leave; ``costs`` by the names of budgets.
 
         Raises:
-            RequestFailed: it must not leave before ``verdict.wait_ns``; nothing was counted.
+            RequestFailed: it must not leave before ``verdict.wait_ns``, and during a ban (``wait``)
+                nothing else may either; nothing was counted.
         """
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._banned_until_ns:
-            raise self._refused(self._banned_until_ns - now_ns, self._ban_message)
+            verdict = Verdict(Outcome.WAIT, wait_ns=self._banned_until_ns - now_ns)
+            raise RequestFailed(verdict, self._ban_message)
         wait_ns, scarce = 0, ""
         for name, cost in costs.items():
             spent = self._spent[name]
@@ -138,7 +140,9 @@ class Pacer:
             if needed_ns > wait_ns:
                 wait_ns, scarce = needed_ns, name
         if wait_ns > 0:
-            raise self._refused(wait_ns, f"{self.name}: the budget of {scarce} is used up")
+            # Not ``wait``: that holds for everything there, and a close may still go.
+            verdict = Verdict(Outcome.RETRY, wait_ns=wait_ns)
+            raise RequestFailed(verdict, f"{self.name}: the budget of {scarce} is used up")
         for name, cost in costs.items():
             self._spent[name].charge(cost, now_ns)
 
@@ -195,6 +199,3 @@ class Pacer:
         wait_ns = int(seconds * NS_PER_SECOND)
         self.ban(wait_ns, f"{self.name} answered HTTP {status}: no requests for {seconds:.0f} s")
         return wait_ns
-
-    def _refused(self, wait_ns: int, message: str) -> RequestFailed:
-        return RequestFailed(Verdict(Outcome.WAIT, wait_ns=wait_ns), message)
