@@ -12,6 +12,8 @@ from engine.simulator.account import MarginMode
 from engine.simulator.matching import VenueOrder
 from engine.simulator.terms import Terms
 
+__all__ = ["Cancelled", "DeskOrder", "MarginMode", "PositionRow"]
+
 
 class DeskOrder(Struct, frozen=True):
     """An order as the venue's order record shows it, with what was asked of it.

@@ -11,33 +11,25 @@ the mark or the last trade reaches its trigger, and then is a market order like 
 """
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.model.events import OrderFilled, OrderLookedUp, OrderUpdated
-from engine.model.exits import Side
 from engine.model.instrument import Market
 from engine.model.money import ZERO, exact
 from engine.model.order import FINAL, Fill, Order, OrderSide, OrderStatus, Refusal
 from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
 from engine.simulator.account import Account, FeeAsset
 from engine.simulator.books import Report, VenueRules
-from engine.simulator.conditional import ConditionalBooks
 from engine.simulator.filters import (
-    MAX_LEVELS,
     Offer,
     Part,
     Refused,
     check_filters,
-    check_notional,
-    of_value,
-    take_touch,
-    walk,
-    within,
     worse,
 )
+from engine.simulator.meeting import MeetingBooks
 from engine.simulator.terms import PLAIN, Terms, backstop_trigger
 from engine.simulator.venue_orders import VenueOrder
 
@@ -45,7 +37,6 @@ __all__ = ["Report", "VenueModel", "VenueOrder", "VenueRules"]
 
 QUOTE_WAIT_NS = 1_000_000_000
 PRICE_WAIT_NS = 10_000_000_000
-BPS = Decimal(10_000)
 IOC_REST = "ioc: the rest was cancelled, a market order is immediate-or-cancel"
 REDUCED = "reduce_only: the rest was cancelled, the position is flat"
 CANCELLED = "cancelled: the rest was cancelled on request"
@@ -54,7 +45,7 @@ RefusalHook = Callable[[Order], tuple[Refusal, str] | None]
 """Tells whether and why a venue refuses an order: the class of its error code, and its message."""
 
 
-class VenueModel(ConditionalBooks):
+class VenueModel(MeetingBooks):
     """One venue's account and its orders.
 
     Attributes:
@@ -64,7 +55,6 @@ class VenueModel(ConditionalBooks):
 
     def __init__(self, rules: VenueRules, account: Account, next_id: int) -> None:
         super().__init__(rules, account, next_id)
-        self._slippage = rules.slippage_bps / BPS
         self.orders: dict[str, VenueOrder] = {}
         self.changed_orders: dict[str, VenueOrder] = {}
         self.refusal: RefusalHook = _nothing
@@ -201,7 +191,7 @@ class VenueModel(ConditionalBooks):
             instrument = pending.order.instrument
             last = self.last.get(instrument.id)
             if waited_ns >= QUOTE_WAIT_NS and last is not None:
-                offer = Offer(worse(instrument, pending.order.side, exact(last), self._slippage))
+                offer = Offer(worse(instrument, pending.order.side, exact(last), self.slippage))
                 reports += self._match(pending, offer, time_ns)
             elif waited_ns >= PRICE_WAIT_NS:
                 message = f"no_price: no price of {instrument.id} within 10 s"
@@ -215,12 +205,8 @@ class VenueModel(ConditionalBooks):
             order, side = pending.order, pending.order.side
             if order.instrument.id != tick.instrument or tick.received_ns < pending.due_ns:
                 continue
-            touch, shown = (
-                (tick.ask, tick.ask_qty) if side is OrderSide.BUY else (tick.bid, tick.bid_qty)
-            )
-            if touch > 0 and shown > 0:  # else nothing is offered: the order waits on
-                size = max(order.instrument.floor_qty(exact(shown)), order.instrument.qty_step)
-                offer = Offer(exact(touch), size, self._slippage, taken[side])
+            offer = self.offer(order, tick, taken[side])
+            if offer is not None:  # else nothing is offered: the order waits on
                 reports += self._match(pending, offer, time_ns)
                 taken[side] += self.orders[order.client_order_id].filled_qty - pending.filled_qty
         return reports
@@ -230,7 +216,7 @@ class VenueModel(ConditionalBooks):
     def _match(self, pending: VenueOrder, offer: Offer, time_ns: int) -> list[Report]:
         order, instrument = pending.order, pending.order.instrument
         self.account.reserved.pop(pending.venue_order_id, None)
-        rests = self._rests(pending, offer)
+        rests = self.rests(pending, offer)
         try:
             _ask(self.late_refusal, order)
             wanted, parts, paid_in = self.meet(pending, offer)
@@ -254,60 +240,12 @@ class VenueModel(ConditionalBooks):
             reports.append(self._rest(pending, time_ns))
         return reports
 
-    def meet(
-        self, pending: VenueOrder, offer: Offer
-    ) -> tuple[Decimal, list[Part], FeeAsset | None]:
-        """Return what an order may trade now, in which parts, and what its fees are paid in.
-
-        Raises:
-            Refused: there is nothing to reduce, it is worth too little, or too little is free.
-        """
-        order, instrument, asked = pending.order, pending.order.instrument, pending.asked
-        rests = self._rests(pending, offer)
-        wanted = self._wanted(pending, offer)
-        if not pending.fills:
-            check_notional(order, offer.price, asked.quote_qty)
-        parts = (take_touch if rests else walk)(instrument, order.side, wanted, offer)
-        if pending.left_value is not None:
-            parts = of_value(instrument, parts, pending.left_value)
-        parts = within(parts, order.side, asked.limit_price)
-        paid_in = self.pays_in(instrument, parts)
-        self.check_funds(instrument, order.side, parts, paid_in, self._leg(pending))
-        return wanted, parts, paid_in
-
-    def _rests(self, pending: VenueOrder, offer: Offer) -> bool:
-        """Tell whether the order waits with what a quote does not show; one at a limit does not."""
-        limit_price = pending.asked.limit_price
-        return self.rules.rests and offer.shown is not None and limit_price is None
-
-    def _leg(self, pending: VenueOrder) -> Side | None:
-        """Return the leg that an order is for; where it does not say, by its side."""
-        order = pending.order
-        if order.instrument.id.market is Market.SPOT:
-            return None
-        return pending.asked.leg or self.account.leg_of(order.side, reduces=order.reduce_only)
-
-    def _wanted(self, pending: VenueOrder, offer: Offer) -> Decimal:
-        """What an order may still trade: one that only reduces no more than the position."""
-        order, leg = pending.order, self._leg(pending)
-        left = order.qty - pending.filled_qty
-        if pending.left_value is not None:
-            # More than it pays for: how much that is, the prices of the parts tell.
-            left = max(pending.left_value / offer.price * 2, (offer.shown or ZERO) * MAX_LEVELS)
-        if not (order.reduce_only or leg is _closed_by(order.side)):
-            return left
-        wanted = min(left, self.account.reducible(order.instrument.id, order.side, leg))
-        if not wanted:
-            message = f"reduce_only: there is no position that a {order.side} reduces"
-            raise Refused(Refusal.REDUCE_ONLY, message)
-        return wanted
-
     def _fill(
         self, pending: VenueOrder, part: Part, time_ns: int, paid_in: FeeAsset | None
     ) -> Fill:
         order, instrument, (price, qty) = pending.order, pending.order.instrument, part
         rate = self.rules.fee_rates[instrument.id.market]
-        leg, child_id = self._leg(pending), pending.child_id
+        leg, child_id = self.leg(pending), pending.child_id
         fee, fee_asset = self.account.trade(instrument, order.side, qty, price, rate, paid_in, leg)
         fill = Fill(
             venue_trade_id=self.new_id(),
@@ -371,11 +309,6 @@ class VenueModel(ConditionalBooks):
     def _keep(self, order: VenueOrder) -> None:
         self.orders[order.order.client_order_id] = order
         self.changed_orders[order.venue_order_id] = order
-
-
-def _closed_by(side: OrderSide) -> Side:
-    """Return the leg that a trade of ``side`` closes."""
-    return Side.LONG if side is OrderSide.SELL else Side.SHORT
 
 
 def _is_spent(order: VenueOrder, parts: list[Part]) -> bool:
