@@ -62,7 +62,7 @@ _POSITION = Columns(
     },
 )
 _ORDER = Columns(Order, {"created_at_ns": "created_at"}, left_out="trigger_received_ns")
-_FILL = Columns(Fill, {"time_ns": "time"})
+_FILL = Columns(Fill, {"time_ns": "time"}, left_out="leg")
 _BALANCE = Columns(Balance, {})
 _EVENT = Columns(AppendEvent, {"at_ns": "at"})
 _NOTICE = Columns(SendNotice, {"at_ns": "at"})

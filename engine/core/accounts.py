@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from engine.model.events import VenuePosition
+from engine.model.exits import Side
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Fill
 
@@ -29,9 +31,14 @@ class Accounts:
         held_back: those executions.
         unclaimed: per instrument, what foreign executions did that is taken neither from ours nor
             from what was known to be held besides; oldest first, all of one side.
-        seen: what the last report found that is not ours, where that differs from what we count.
+        seen: what the last report found that is not ours, where that differs from what we count
+            (``others.Figures``).
         differences: how many counted reports in a row held less than our books.
         beyond_liquidation: ids of positions whose stop does not lie before their liquidation.
+        rows: per venue, the linear positions of the last report.
+        modes: per venue, whether its first report told hedge mode; hedged: venues whose last one
+            did; mode_changed: those of which the two differ.
+        legs: in hedge mode, base quantity that is held of a leg and not ours.
     """
 
     read_ns: dict[str, int] = field(default_factory=dict)
@@ -42,9 +49,14 @@ class Accounts:
     unsure: set[InstrumentId] = field(default_factory=set)
     held_back: dict[InstrumentId, list[Fill]] = field(default_factory=dict)
     unclaimed: dict[InstrumentId, list[Fill]] = field(default_factory=dict)
-    seen: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    seen: dict[InstrumentId, tuple[Decimal, ...]] = field(default_factory=dict)
     differences: dict[InstrumentId, int] = field(default_factory=dict)
     beyond_liquidation: set[str] = field(default_factory=set)
+    rows: dict[str, tuple[VenuePosition, ...]] = field(default_factory=dict)
+    modes: dict[str, bool] = field(default_factory=dict)
+    hedged: set[str] = field(default_factory=set)
+    mode_changed: set[str] = field(default_factory=set)
+    legs: dict[tuple[InstrumentId, Side], Decimal] = field(default_factory=dict)
 
     def note_moved(self, instrument: Instrument, monotonic_ns: int) -> None:
         """Note that what is held may have changed."""

@@ -9,6 +9,8 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.core.others import keeps_legs, others_on
+from engine.core.position_mode import mode_refusal
 from engine.core.state import GuardConfig, State
 from engine.model.exit_checks import Situation, exit_problems, orphans
 from engine.model.exit_set import ExitChanges, Exits, amended
@@ -87,22 +89,25 @@ def check_holdings(state: State, instrument: Instrument, side: Side) -> None:
 def holdings_refusal(state: State, instrument: Instrument, side: Side) -> str | None:
     """Why the venue, or what it holds, bars an entry of ``side``; None when it does not.
 
-    It takes nothing of ours, or what it holds contradicts our books, or a venue that nets would
-    close by the entry what is not ours.
+    It takes nothing of ours, or keeps positions in another way than at the start, or what it holds
+    contradicts our books, or a venue that nets would close by the entry what is not ours.
     """
     stopped = state.stopped.get(instrument.id.venue)
     if stopped is not None:
         return f"venue_stopped: {instrument.id.venue} takes no orders of ours; {stopped}"
+    switched = mode_refusal(state, instrument)
+    if switched is not None:
+        return switched
     held = state.unexplained.get(instrument.id)
     if held is not None:
         return (
             f"unexplained: the venue holds {plain(held)} {instrument.base} where our books say"
             " more; entries wait until that is explained"
         )
-    foreign = state.foreign.get(instrument.id, ZERO)
-    if instrument.id.market is Market.LINEAR and foreign * side.sign < ZERO:
+    against = others_on(state, instrument.id, side.opposite)
+    if against and not keeps_legs(state, instrument.id):
         return (
-            f"foreign_position: {instrument.id} has {plain(abs(foreign))} {instrument.base} on the"
+            f"foreign_position: {instrument.id} has {plain(against)} {instrument.base} on the"
             " other side that is not ours; close it, or have the venue keep both sides apart"
         )
     return None

@@ -13,10 +13,11 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.accounting import apply_exit, base_fee, split_fill
+from engine.core.accounting import apply_exit, split_fill
 from engine.core.closing import BEING_CLOSED, in_flight
 from engine.core.finishing import finish_if_flat, finish_if_nothing_left
 from engine.core.orders import book_fill
+from engine.core.others import count_fill, keeps_legs, others_on, reducible, waits_for_leg
 from engine.core.state import State
 from engine.model.effects import SaveFill
 from engine.model.events import FundingPaid, OrderFilled
@@ -24,7 +25,7 @@ from engine.model.exits import ExitReason, Side
 from engine.model.ids import Purpose, parse_client_order_id
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import ZERO, plain, ratio
-from engine.model.order import Fill, FillKind, OrderSide, OrderStatus
+from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus
 from engine.model.position import Position
 
 MAX_UNCLAIMED = 200
@@ -35,7 +36,7 @@ def on_order_filled(state: State, event: OrderFilled) -> None:
     """Book a fill, once; under an id that is not ours it is a reduction by somebody else."""
     fill = event.fill
     key = fill.client_order_id or ""
-    order = state.orders.get(key)
+    order = state.order(key)
     ours = parse_client_order_id(key)
     if order is not None:
         book_fill(state, order, fill)
@@ -71,15 +72,16 @@ def _book_foreign(state: State, fill: Fill) -> None:
     state.accounts.seen.pop(instrument, None)  # the report before may not have had it
     of_others = ZERO
     if fill.kind is FillKind.TRADE:
-        of_others = min(fill.qty, _reducible_of_others(state, fill))
+        of_others = min(fill.qty, reducible(state, fill))
     wanted = fill.qty - of_others
     waits = _may_lack_entries(state, fill, wanted) or _may_be_sold(state, fill, wanted)
-    if instrument in state.accounts.unsure or waits:
+    if instrument in state.accounts.unsure or waits or waits_for_leg(state, fill):
         state.accounts.held_back.setdefault(instrument, []).append(fill)
         state.accounts.wanted.add(instrument.venue)
         return
     taken = _take_from_ours(state, fill, wanted)
-    _count_foreign(state, fill, taken)
+    _log_foreign(state, fill, fill.qty - taken)
+    count_fill(state, fill, fill.qty - taken)
     keep_unclaimed(state, fill, fill.qty - taken, of_others)
 
 
@@ -94,9 +96,13 @@ def _may_lack_entries(state: State, fill: Fill, wanted: Decimal) -> bool:
         order.instrument.id == fill.instrument.id
         and order.purpose is not Purpose.EXIT
         and order.status is not OrderStatus.INTENDED
-        and order.side is not fill.side
+        and _opened_side(order) is fill.reduced_side
         for order in state.orders.values()
     )
+
+
+def _opened_side(order: Order) -> Side:
+    return Side.LONG if order.side is OrderSide.BUY else Side.SHORT
 
 
 def _may_be_sold(state: State, fill: Fill, wanted: Decimal) -> bool:
@@ -131,8 +137,11 @@ def book_held_back(state: State, fills: Iterable[Fill], lacking: Decimal) -> Non
 def keep_unclaimed(state: State, fill: Fill, qty: Decimal, of_others: Decimal) -> None:
     """Keep what a fill did besides, ``qty``, less what was known to be others'.
 
-    It first undoes what earlier ones did the other way.
+    It first undoes what earlier ones did the other way. Where legs stand apart nothing of ours is
+    met by an entry.
     """
+    if keeps_legs(state, fill.instrument.id):
+        return
     kept = state.accounts.unclaimed.setdefault(fill.instrument.id, [])
     rest = qty
     while kept and rest > ZERO and kept[0].side is not fill.side:
@@ -174,14 +183,9 @@ def book_unclaimed(state: State, instrument: InstrumentId, side: Side, needed: D
 def _may_explain(state: State, fill: Fill, held: Iterable[Position]) -> bool:
     """Tell whether a fill may have reduced what is held, each once."""
     return all(
-        p.exit_side is fill.side and not state.is_booked((p.id, fill.venue_trade_id)) for p in held
+        p.side is fill.reduced_side and not state.is_booked((p.id, fill.venue_trade_id))
+        for p in held
     )
-
-
-def _reducible_of_others(state: State, fill: Fill) -> Decimal:
-    """What is held besides ours that a fill may have reduced."""
-    foreign = state.foreign.get(fill.instrument.id, ZERO)
-    return max(foreign if fill.side is OrderSide.SELL else -foreign, ZERO)
 
 
 def _reducible_of_ours(state: State, fill: Fill) -> Decimal:
@@ -221,7 +225,7 @@ def _shares(
 
 def _can_reduce(position: Position, fill: Fill, *, is_older: bool = False) -> bool:
     held = position.qty_open > ZERO and (is_older or _was_held(position, fill.time_ns))
-    return held and position.exit_side is fill.side
+    return held and position.side is fill.reduced_side
 
 
 def _was_held(position: Position, at_ns: int) -> bool:
@@ -231,39 +235,6 @@ def _was_held(position: Position, at_ns: int) -> bool:
     """
     since_ns = position.entry_time_ns
     return since_ns is not None and at_ns >= since_ns
-
-
-def _count_foreign(state: State, fill: Fill, taken: Decimal) -> None:
-    """Count what a fill did to what is not ours, where a report has told that.
-
-    An execution of long ago may be told again after a start. A balance cannot be negative.
-    """
-    instrument, rest = fill.instrument.id, fill.qty - taken
-    _log_foreign(state, fill, rest)
-    if rest == ZERO or not _is_counted(state, instrument):
-        return
-    foreign = state.foreign.get(instrument, ZERO)
-    foreign += rest if fill.side is OrderSide.BUY else -rest
-    if instrument.market is Market.SPOT:
-        foreign = max(foreign - base_fee(fill), ZERO)
-    count_foreign(state, instrument, foreign)
-
-
-def _is_counted(state: State, instrument: InstrumentId) -> bool:
-    """Tell whether it is known what is held besides ours: nothing, where a report told nothing."""
-    if instrument in state.foreign or instrument in state.accounts.based:
-        return True
-    was_read = instrument.venue in state.accounts_read
-    is_ours = any(position.qty_open for position in state.active_on(instrument))
-    return was_read and instrument.market is Market.LINEAR and not is_ours
-
-
-def count_foreign(state: State, instrument: InstrumentId, foreign: Decimal) -> None:
-    """Keep what is held and not ours, base asset (signed on linear)."""
-    if foreign:
-        state.foreign[instrument] = foreign
-    else:
-        state.foreign.pop(instrument, None)
 
 
 def _log_foreign(state: State, fill: Fill, qty: Decimal) -> None:
@@ -277,21 +248,32 @@ def _log_foreign(state: State, fill: Fill, qty: Decimal) -> None:
 
 
 def _reduce(state: State, position: Position, fill: Fill) -> None:
-    """Take a foreign fill, no more than is held, from a position."""
-    liquidated = fill.kind is FillKind.LIQUIDATION
-    reason = ExitReason.LIQUIDATION if liquidated else ExitReason.EXTERNAL
+    """Take a foreign fill, no more than is held, from a position, and tell its owner of it."""
+    by_venue = fill.kind in (FillKind.LIQUIDATION, FillKind.ADL)
+    reason = ExitReason.LIQUIDATION if by_venue else ExitReason.EXTERNAL
     state.book((position.id, fill.venue_trade_id))
     state.save(SaveFill(fill, position.id))
     position = state.put_position(apply_exit(position, fill))
-    state.notify(f"position.{reason}", position_id=position.id, qty=plain(fill.qty))
+    data = {"qty": plain(fill.qty), "price": plain(fill.price), "left": plain(position.qty_open)}
+    state.tell(f"position.{_class_of(position, fill)}", position_id=position.id, **data)
     if position.status in BEING_CLOSED:
         finish_if_flat(state, position)
     else:
         finish_if_nothing_left(state, position, reason)
 
 
+def _class_of(position: Position, fill: Fill) -> str:
+    """Name what a foreign execution did to a position, which is as it is after it.
+
+    By hand is whoever is neither we nor the venue: the owner, or another program.
+    """
+    if fill.kind is not FillKind.TRADE:
+        return str(fill.kind)
+    return "reduced" if position.closable > ZERO else "external"
+
+
 def on_funding(state: State, event: FundingPaid) -> None:
-    """Split a funding settlement over the positions that were held then, by quantity."""
+    """Split a funding settlement over what was held then, by quantity; others bear their share."""
     key = (str(event.instrument.id), event.venue_trade_id)
     positions = state.active_on(event.instrument.id)
     held = [p for p in positions if p.qty_open > ZERO and _was_held(p, event.time_ns)]
@@ -299,9 +281,9 @@ def on_funding(state: State, event: FundingPaid) -> None:
         return
     state.book(key)
     total = sum((position.qty_open for position in held), ZERO)
-    rest = event.amount
+    rest = ours = _share_of_ours(state, event, held[0].side, total)
     for position in held[:-1]:
-        share = ratio(event.amount * position.qty_open, total)
+        share = ratio(ours * position.qty_open, total)
         state.put_position(replace(position, funding=position.funding + share))
         rest -= share
     state.put_position(replace(held[-1], funding=held[-1].funding + rest))
@@ -310,4 +292,11 @@ def on_funding(state: State, event: FundingPaid) -> None:
         instrument=str(event.instrument.id),
         venue_trade_id=event.venue_trade_id,
         amount=plain(event.amount),
+        ours=plain(ours),
     )
+
+
+def _share_of_ours(state: State, event: FundingPaid, side: Side, qty: Decimal) -> Decimal:
+    """The part of a settlement that ``qty`` of ours bears beside what others hold on its side."""
+    others = others_on(state, event.instrument.id, side)
+    return ratio(event.amount * qty, qty + others) if others else event.amount

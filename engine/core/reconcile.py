@@ -14,7 +14,9 @@ from engine.core.accounts import Holding, holdings
 from engine.core.admission import LIQUIDATION_MARGIN
 from engine.core.asking import look_up
 from engine.core.closing import BEFORE_CLOSE
-from engine.core.fills import book_held_back, book_unclaimed, count_foreign, keep_unclaimed
+from engine.core.fills import book_held_back, book_unclaimed, keep_unclaimed
+from engine.core.others import Figures, count_figures, figures, keeps_legs, known_on
+from engine.core.position_mode import note_mode
 from engine.core.state import State
 from engine.model.effects import ReadAccount, SaveBalance
 from engine.model.events import (
@@ -99,7 +101,8 @@ def on_account_resumed(state: State, event: AccountResumed) -> None:
 
     A request that has not left us yet would be found absent, which would prove nothing.
     """
-    orders = [o for o in state.orders.values() if o.instrument.id.venue == event.venue]
+    every = (*state.orders.values(), *state.backstops.live.values())
+    orders = [order for order in every if order.instrument.id.venue == event.venue]
     for order in orders:
         if order.status is not OrderStatus.INTENDED:
             look_up(state, order)
@@ -124,6 +127,8 @@ def on_account_reported(state: State, event: AccountReported) -> None:
     if event.as_of_ns <= state.accounts_read.get(venue, -1):
         return
     state.accounts_read[venue] = event.as_of_ns
+    state.accounts.rows[venue] = event.positions
+    note_mode(state, event)
     _take_balances(state, event)
     settled = True
     for instrument in sorted(state.instruments_held()):
@@ -165,10 +170,12 @@ def _compare(state: State, key: InstrumentId, event: AccountReported) -> bool:
         lacking = sum((leg.ours - leg.held for leg in legs if leg.lacks), ZERO)
         book_held_back(state, held_back, lacking)
         legs = _legs(state, instrument, rows, event.balances)
-    (state.accounts.unsure.add if len(rows) > 1 else state.accounts.unsure.discard)(key)
+    apart = keeps_legs(state, key)
+    is_unsure = len(rows) > 1 and not apart
+    (state.accounts.unsure.add if is_unsure else state.accounts.unsure.discard)(key)
     lacking_legs = [leg for leg in legs if leg.lacks]
     if lacking_legs:
-        nets = len(rows) <= 1
+        nets = len(rows) <= 1 and not apart
         if not (nets and _is_explained_by_older(state, key, lacking_legs[0])):
             _count_difference(state, key, lacking_legs[0])
             return False
@@ -203,18 +210,19 @@ def _legs(
     rows: list[VenuePosition],
     balances: Iterable[Balance],
 ) -> list[_Leg]:
-    """Return what is held on each side on which something is ours.
+    """Return what is held on each side on which something is ours, in hedge mode on both.
 
     Where the venue nets, one row has the sum of both sides; where it keeps two, each is its own.
     """
     positions = _sharing(state, holdings(instrument)[0])
+    apart = keeps_legs(state, instrument.id)
     legs = []
     for side in Side:
         on_side = [position for position in positions if position.side is side]
-        if not on_side:
+        if not on_side and not apart:
             continue
         if instrument.id.market is Market.SPOT:
-            held = sum((b.total for b in balances if b.asset == instrument.base), ZERO)
+            held = sum((b.total for b in balances if _is_of(b, instrument)), ZERO)
         else:
             held = sum((row.qty for row in rows if row.side is side), ZERO)
         ours = sum((position.qty_open for position in on_side), ZERO)
@@ -223,6 +231,11 @@ def _legs(
             sellable = sum((position.closable for position in on_side), ZERO)
         legs.append(_Leg(side, ours, sellable, held))
     return legs
+
+
+def _is_of(balance: Balance, instrument: Instrument) -> bool:
+    """Tell whether a balance holds what a spot instrument bought; futures may have their own."""
+    return balance.asset == instrument.base and balance.market in (None, Market.SPOT)
 
 
 def _is_explained_by_older(state: State, key: InstrumentId, leg: _Leg) -> bool:
@@ -260,31 +273,41 @@ def _count_rest(state: State, key: InstrumentId, legs: list[_Leg]) -> bool:
     say overrules them: an execution that a report has overtaken would otherwise be taken from ours.
     """
     accounts = state.accounts
-    rest = sum(((leg.held - leg.ours) * leg.side.sign for leg in legs), ZERO)
-    if key.market is Market.SPOT:
-        rest = max(rest, ZERO)
+    rest = _rest(state, key, legs)
     known = key not in accounts.based or accounts.seen.get(key) == rest
-    if known or state.foreign.get(key, ZERO) == rest:
+    if known or figures(state, key) == rest:
         accounts.based.add(key)
         accounts.seen.pop(key, None)
-        count_foreign(state, key, rest)
+        count_figures(state, key, rest)
         return True
     accounts.seen[key] = rest
     return False
 
 
+def _rest(state: State, key: InstrumentId, legs: list[_Leg]) -> Figures:
+    if keeps_legs(state, key):
+        return tuple(leg.held - leg.ours for leg in legs)
+    rest = sum(((leg.held - leg.ours) * leg.side.sign for leg in legs), ZERO)
+    return (max(rest, ZERO) if key.market is Market.SPOT else rest,)
+
+
 def _count_others(state: State, event: AccountReported) -> None:
-    """Count what the venue holds on instruments on which nothing is ours; two legs stand apart."""
-    held: dict[InstrumentId, list[Decimal]] = {}
+    """Count what the venue holds on instruments on which nothing is ours."""
+    held: dict[InstrumentId, list[VenuePosition]] = {}
     for row in event.positions:
-        held.setdefault(row.instrument, []).append(row.qty * row.side.sign)
+        held.setdefault(row.instrument, []).append(row)
     ours = state.instruments_held()
-    there = {key for key in state.foreign if key.venue == event.venue}
-    for key in (there | held.keys()) - ours:
-        if state.accounts.moved_ns.get((key.venue, str(key)), -1) >= event.as_of_ns:
-            continue  # what was executed since is not in the report
-        rows = held.get(key, [])
-        count_foreign(state, key, rows[0] if len(rows) == 1 else ZERO)
+    for key in (known_on(state, event.venue) | held.keys()) - ours:
+        if state.accounts.moved_ns.get((key.venue, str(key)), -1) < event.as_of_ns:
+            count_figures(state, key, _figures_of(state, key, held.get(key, [])))
+        # else what was executed since is not in the report
+
+
+def _figures_of(state: State, key: InstrumentId, rows: list[VenuePosition]) -> Figures:
+    """What the rows of an instrument come to; two of one that should net stand apart."""
+    if keeps_legs(state, key):
+        return tuple(sum((row.qty for row in rows if row.side is side), ZERO) for side in Side)
+    return (rows[0].qty * rows[0].side.sign if len(rows) == 1 else ZERO,)
 
 
 # Liquidation

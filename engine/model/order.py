@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.errors import IllegalTransition
-from engine.model.exits import ExitReason
+from engine.model.exits import ExitReason, Side
 from engine.model.ids import Purpose
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO
@@ -86,7 +86,8 @@ class Order(Struct, frozen=True):
     Attributes:
         qty, filled_qty: base asset.
         reason: for exits, what triggered it.
-        trigger_price: for exits by the guard, the price that was compared, in quote asset.
+        trigger_price: for exits by the guard, the price that was compared, in quote asset; for a
+            backstop, where the venue is to trigger it.
         trigger_received_ns: monotonic time of the frame that triggered it; 0 when none did. It
             has a meaning only inside the process that received the frame.
         signal_id: the signal that asked for it, if one did.
@@ -126,10 +127,16 @@ def check_order_transition(order: Order, status: OrderStatus) -> None:
 
 
 class FillKind(StrEnum):
-    """Why the venue executed something."""
+    """Why the venue executed something.
+
+    ``adl``: it reduced the position for want of a liquidated one's money (auto-deleveraging).
+    ``adopted`` is no execution: it books what was held already when its owner handed it to us.
+    """
 
     TRADE = "trade"
     LIQUIDATION = "liquidation"
+    ADL = "adl"
+    ADOPTED = "adopted"
 
 
 class Fill(Struct, frozen=True):
@@ -142,6 +149,7 @@ class Fill(Struct, frozen=True):
         fee_rate: value of one unit of ``fee_asset`` in quote asset at fill time; None when the
             venue gave no rate, which is flagged, never taken for zero.
         time_ns: venue time, UTC, nanoseconds since the epoch.
+        leg: which side of a hedged account it changed; None where the venue nets or does not tell.
     """
 
     venue_trade_id: str
@@ -156,3 +164,10 @@ class Fill(Struct, frozen=True):
     venue_order_id: str | None = None
     fee_rate: Decimal | None = None
     kind: FillKind = FillKind.TRADE
+    leg: Side | None = None
+
+    @property
+    def reduced_side(self) -> Side | None:
+        """The side that it may have reduced; None of one that only added to its leg."""
+        side = Side.LONG if self.side is OrderSide.SELL else Side.SHORT
+        return side if self.leg in (None, side) else None

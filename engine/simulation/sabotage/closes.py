@@ -206,7 +206,7 @@ CLOSE_DEFECTS = (
         "take_a_hand_from_ours_first",
         "what somebody sells by hand is taken from ours before theirs",
         (6,),
-        "engine.core.fills:_reducible_of_others",
+        "engine.core.fills:reducible",
         _take_a_hand_from_ours_first,
     ),
     Sabotage(

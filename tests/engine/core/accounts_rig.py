@@ -29,20 +29,28 @@ MONEY = (balance("USDT", "10000"),)
 
 
 def report(
-    rig: Rig, *rows: VenuePosition, balances: Sequence[Balance] = MONEY, ago_s: float = 0
+    rig: Rig,
+    *rows: VenuePosition,
+    balances: Sequence[Balance] = MONEY,
+    ago_s: float = 0,
+    hedged: bool = False,
 ) -> None:
     """Tell an account that was asked for ``ago_s`` seconds before now."""
     as_of_ns = rig.monotonic_ns - int(ago_s * 10**9)
-    rig.handle(AccountReported(VENUE, rows, tuple(balances), rig.now, as_of_ns))
+    rig.handle(AccountReported(VENUE, rows, tuple(balances), rig.now, as_of_ns, hedged))
 
 
 def settled(
-    rig: Rig, *rows: VenuePosition, balances: Sequence[Balance] = MONEY, times: int = 1
+    rig: Rig,
+    *rows: VenuePosition,
+    balances: Sequence[Balance] = MONEY,
+    times: int = 1,
+    hedged: bool = False,
 ) -> None:
     """Tell the same account some times, each when the executions before it have settled."""
     for _ in range(times):
         rig.wait(5)
-        report(rig, *rows, balances=balances)
+        report(rig, *rows, balances=balances, hedged=hedged)
 
 
 def resumed(rig: Rig, venue: str = VENUE) -> None:

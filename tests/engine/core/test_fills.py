@@ -11,7 +11,7 @@ from engine.model.exits import ExitReason
 from engine.model.instrument import Instrument
 from engine.model.order import FillKind, OrderSide, OrderStatus
 from engine.model.position import Position, PositionStatus
-from tests.engine.core.accounts_rig import settled
+from tests.engine.core.accounts_rig import settled, told
 from tests.engine.core.rig import BTC_PERP, BTC_SPOT, ETH_PERP, Rig, position_id
 
 D = Decimal
@@ -22,27 +22,40 @@ def logged(rig: Rig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
+    ("kind", "reason", "word"),
     [
-        (FillKind.TRADE, ExitReason.EXTERNAL),
-        (FillKind.LIQUIDATION, ExitReason.LIQUIDATION),
+        (FillKind.TRADE, ExitReason.EXTERNAL, "position.external"),
+        (FillKind.LIQUIDATION, ExitReason.LIQUIDATION, "position.liquidation"),
+        (FillKind.ADL, ExitReason.LIQUIDATION, "position.adl"),
     ],
 )
-def test_a_foreign_close_is_booked_from_its_execution(kind: FillKind, reason: ExitReason) -> None:
+def test_a_foreign_close_is_booked_from_its_execution_and_told_for_what_it_is(
+    kind: FillKind, reason: ExitReason, word: str
+) -> None:
     rig = Rig()
     position = rig.open()
     rig.foreign(BTC_PERP, "sell", "1", "60", kind=kind)
     closed = rig.position(position)
     assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, reason)
     assert closed.realized_pnl == D(-40)
-    assert f"position.{reason}" in rig.notices()
+    assert told(rig, word) == [{"position_id": position.id, "qty": "1", "price": "60", "left": "0"}]
+    assert rig.logged().count(word) == 1
 
 
-def test_a_foreign_reduction_leaves_the_rest_guarded() -> None:
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (FillKind.TRADE, "position.reduced"),
+        (FillKind.LIQUIDATION, "position.liquidation"),
+        (FillKind.ADL, "position.adl"),
+    ],
+)
+def test_a_foreign_reduction_leaves_the_rest_guarded(kind: FillKind, word: str) -> None:
     rig = Rig()
     position = rig.open()
-    rig.foreign(BTC_PERP, "sell", "0.4", "100")
+    rig.foreign(BTC_PERP, "sell", "0.4", "100", kind=kind)
     assert rig.position(position).status is PositionStatus.OPEN
+    assert [data["left"] for data in told(rig, word)] == ["0.6"]
     rig.trade(95.0)
     assert rig.exits()[0].qty == D("0.6")
 
@@ -235,9 +248,10 @@ def test_what_is_not_ours_counts_once_by_trade() -> None:
     assert foreign(rig) == D("1.5")
 
 
-def test_a_liquidation_takes_ours_whatever_else_is_held() -> None:
+@pytest.mark.parametrize("kind", [FillKind.LIQUIDATION, FillKind.ADL])
+def test_a_liquidation_takes_ours_whatever_else_is_held(kind: FillKind) -> None:
     rig, position = beside("2")
-    rig.foreign(BTC_PERP, "sell", "3", "60", kind=FillKind.LIQUIDATION)
+    rig.foreign(BTC_PERP, "sell", "3", "60", kind=kind)
     closed = rig.position(position)
     assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.LIQUIDATION)
     assert foreign(rig) == 0
@@ -316,6 +330,20 @@ def test_funding_received_is_negative_and_adds_to_the_result() -> None:
     position = rig.open()
     funding(rig, "-0.2")
     assert rig.position(position).net_pnl == D("0.2")
+
+
+def test_funding_of_what_others_hold_on_the_same_side_is_theirs() -> None:
+    rig, position = beside("3")
+    funding(rig, "0.4")
+    assert rig.position(position).funding == D("0.1")
+    (told_of,) = [e.data for e in rig.last if isinstance(e, AppendEvent)]
+    assert (told_of["amount"], told_of["ours"]) == ("0.4", "0.1")
+
+
+def test_funding_is_all_ours_beside_what_others_hold_on_the_other_side() -> None:
+    rig, position = beside("-3")
+    funding(rig, "0.4")
+    assert rig.position(position).funding == D("0.4")
 
 
 def test_funding_with_nothing_held_is_nothing() -> None:

@@ -36,7 +36,9 @@ def test_a_reduction_after_a_start_waits_for_the_report() -> None:
     assert rig.last == ()
     settled(rig, row("long", "0.6"))
     assert rig.position(position).qty_open == D("0.6")
-    assert told(rig, "position.external") == [{"position_id": position.id, "qty": "0.4"}]
+    assert told(rig, "position.reduced") == [
+        {"position_id": position.id, "qty": "0.4", "price": "90", "left": "0.6"}
+    ]
     assert rig.guardian._state.foreign == {}
     settled(rig, row("long", "0.6"), times=3)
     assert told(rig, "account.unexplained") == []

@@ -38,7 +38,9 @@ def test_what_our_entry_closed_of_others_is_taken_from_ours_by_their_execution()
     assert booked(rig) == [(before.venue_trade_id, D("0.4"), D(104))]
     left = rig.position(position)
     assert (left.status, left.qty_open) == (PositionStatus.OPEN, D("0.6"))
-    assert told(rig, "position.external") == [{"position_id": position.id, "qty": "0.4"}]
+    assert told(rig, "position.reduced") == [
+        {"position_id": position.id, "qty": "0.4", "price": "104", "left": "0.6"}
+    ]
     assert told(rig, "account.unexplained") == []
     assert rig.guardian._state.foreign == {}
     rig.trade(95.0)
@@ -189,7 +191,9 @@ def test_a_liquidation_of_before_is_kept_too() -> None:
     rig.now += 1
     position = rig.open()
     settled(rig, row("long", "0.6"), times=3)
-    assert told(rig, "position.liquidation") == [{"position_id": position.id, "qty": "0.4"}]
+    assert told(rig, "position.liquidation") == [
+        {"position_id": position.id, "qty": "0.4", "price": "50", "left": "0.6"}
+    ]
 
 
 def test_what_is_explained_late_ends_the_alarm_and_takes_entries_again() -> None:

@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model.effects import SaveBalance
 from engine.model.events import AccountReported
+from engine.model.instrument import Market
 from engine.model.order import OrderStatus
 from engine.model.position import Position, PositionStatus
 from tests.engine.core.accounts_rig import balance, reads, report, row, settled, told
@@ -273,6 +275,13 @@ def test_on_spot_the_balance_is_compared_with_the_sum_of_ours() -> None:
     assert rig.guardian._state.unexplained == {BTC_SPOT.id: D("0.9")}
     settled(rig, balances=[balance("BTC", "0.999")])
     assert rig.guardian._state.unexplained == {}
+
+
+def test_what_a_futures_wallet_holds_of_the_asset_was_not_bought_on_spot() -> None:
+    rig, _ = spot()
+    own = replace(balance("BTC", "1.5"), market=Market.SPOT)
+    settled(rig, balances=[own, replace(balance("BTC", "7"), market=Market.LINEAR)])
+    assert rig.guardian._state.foreign == {BTC_SPOT.id: D("0.501")}
 
 
 def test_on_spot_less_than_a_step_is_no_difference() -> None:
