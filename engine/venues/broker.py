@@ -7,7 +7,7 @@ nothing any more once the service stops.
 """
 
 import asyncio
-import contextlib
+import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -31,6 +31,7 @@ from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order, OrderStatus, Refusal
 from engine.ports import BrokerEvent, BrokerSink, Clock
 from engine.venues.account import ExaminedAccount, Outcome, RequestFailed, Verdict
+from engine.venues.key_watch import KeyWatch, WatchTimings
 from engine.venues.request_guard import Guard, note_failure
 from engine.venues.request_tasks import Errand, RequestTasks
 from engine.venues.standing import Cause, Standing
@@ -43,9 +44,6 @@ class BrokerTimings(Struct, frozen=True):
 
     Attributes:
         order_seconds: of placing or cancelling; past it an order is unknown.
-        examine_seconds: between two looks at a key that is right.
-        retry_seconds: before the key is looked at again while trading is stopped; doubles.
-        settled_seconds: a key that was right for so long ends the doubling.
         drain_seconds: how long an orderly stop waits for orders that were sent.
     """
 
@@ -55,14 +53,11 @@ class BrokerTimings(Struct, frozen=True):
     look_up_seconds: float = 20.0
     read_seconds: float = 60.0
     refresh_seconds: float = 20.0
-    examine_seconds: float = 24 * 3600.0
-    retry_seconds: float = 60.0
-    max_retry_seconds: float = 3600.0
-    settled_seconds: float = 3600.0
     backoff_seconds: float = 0.5
     max_backoff_seconds: float = 30.0
     drain_seconds: float = 2.0
     close_seconds: float = 1.0
+    watch: WatchTimings = WatchTimings()
 
 
 class VenueBroker:
@@ -95,6 +90,13 @@ class VenueBroker:
         self._timings = timings or BrokerTimings()
         self._standing = Standing(
             self.venue, clock, self._tell, risky_allowed=risky_allowed, fee_rates=fee_rates or {}
+        )
+        self._watch = KeyWatch(
+            account,
+            self._standing,
+            clock,
+            functools.partial(self._guard, "examine"),
+            self._timings.watch,
         )
         self._tasks = RequestTasks(self.venue)
         self._looking: set[str] = set()
@@ -185,7 +187,7 @@ class VenueBroker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._end_by_defect())
             await self._open()
-            group.create_task(self._examine())
+            group.create_task(self._watch.run())
             group.create_task(self._follow())
 
     async def _end_by_defect(self) -> None:
@@ -228,30 +230,6 @@ class VenueBroker:
                 self._tell(event)
             case _:
                 self._tell(event)
-
-    async def _examine(self) -> None:
-        """Look at the key daily, and while trading is stopped until it is put right."""
-        timings = self._timings
-        pause_s = timings.retry_seconds
-        while True:
-            if await self._examine_once():
-                began_ns = self._clock.monotonic_ns()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(timings.examine_seconds):
-                        await self._standing.stopped.wait()
-                if self._clock.monotonic_ns() - began_ns > timings.settled_seconds * NS_PER_SECOND:
-                    pause_s = timings.retry_seconds
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, timings.max_retry_seconds)
-
-    async def _examine_once(self) -> bool:
-        # What the venue refuses to tell of a key stops nothing: orders show what it may do.
-        with self._guard("examine"):
-            async with asyncio.timeout(self._timings.open_seconds):
-                facts = await self._account.examine()
-            self._standing.judge(facts)
-            return not self._standing.is_stopped
-        return False
 
     async def _pause(self, failures: int, wait_ns: int) -> None:
         longest_s = min(

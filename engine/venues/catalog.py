@@ -1,4 +1,4 @@
-"""The instrument lists of all venues, kept in memory and renewed in the background.
+"""The instrument lists of all venues, kept in memory and on disk, renewed in the background.
 
 Requests of signals are checked against it without waiting for a venue.
 """
@@ -15,6 +15,7 @@ from msgspec import Struct
 from engine.model.errors import Retryable
 from engine.model.instrument import Instrument, Market
 from engine.ports import Instruments
+from engine.venues.instrument_cache import InstrumentCache
 from engine.venues.rest import RateLimited
 
 Lookup = Callable[[str, Market, str], Instrument | None]
@@ -38,20 +39,40 @@ class _Pair(NamedTuple):
 
 
 class Catalog:
-    """Looks instruments up. A list that cannot be renewed is kept as it was last read."""
+    """Looks instruments up. A list that cannot be renewed is kept as it was last read.
+
+    ``cache`` keeps lists over restarts.
+    """
 
     def __init__(
         self,
         sources: Sequence[Instruments],
         rng: random.Random,
         timings: CatalogTimings | None = None,
+        cache: InstrumentCache | None = None,
     ) -> None:
         self._sources: Mapping[_Pair, Instruments] = {
             _Pair(source.venue, market): source for source in sources for market in Market
         }
         self._rng = rng
         self._timings = timings or CatalogTimings()
+        self._cache = cache
         self._lists: dict[_Pair, dict[str, Instrument]] = {}
+
+    def restore(self) -> None:
+        """Take the lists of the run before, until the venues have answered. Reads the disk."""
+        for pair in self._sources:
+            listed = self._cache.read(*pair) if self._cache is not None else ()
+            if listed:
+                self._lists.setdefault(pair, _by_symbol(listed))
+                log.info("instruments.restored", venue=pair.venue, market=str(pair.market))
+
+    def put(self, instrument: Instrument) -> None:
+        """Take one instrument's filters as they were just read."""
+        wanted = instrument.id
+        listed = self._lists.get(_Pair(wanted.venue, wanted.market))
+        if listed is not None:
+            listed[wanted.symbol] = instrument
 
     def available(self, venue: str, market: Market) -> bool:
         """Tell whether a market's list was ever read."""
@@ -102,7 +123,9 @@ class Catalog:
             return self._note(pair, Retryable(f"{pair.venue}.{pair.market}: timed out"))
         except Retryable as error:
             return self._note(pair, error)
-        self._lists[pair] = {each.id.symbol: each for each in instruments}
+        self._lists[pair] = _by_symbol(instruments)
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.write, *pair, instruments)
         return None
 
     def _note(self, pair: _Pair, error: Retryable) -> Retryable:
@@ -120,3 +143,7 @@ class Catalog:
         )
         asked_s = failure.pause_seconds if isinstance(failure, RateLimited) else 0.0
         return asked_s + longest_s * (0.1 + 0.9 * self._rng.random())
+
+
+def _by_symbol(instruments: Sequence[Instrument]) -> dict[str, Instrument]:
+    return {each.id.symbol: each for each in instruments}

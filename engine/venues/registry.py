@@ -2,19 +2,24 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import httpx
 
+from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock, FeedSink, Instruments, TickSink
+from engine.venues.account import ExaminedAccount
 from engine.venues.binance import feed as binance_feed
 from engine.venues.binance.instruments import BinanceInstruments
 from engine.venues.binance.missed import BinanceMissed
 from engine.venues.binance.prices import BinancePrices
 from engine.venues.bybit import feed as bybit_feed
+from engine.venues.bybit.account import BybitAccount
 from engine.venues.bybit.instruments import BybitInstruments
 from engine.venues.bybit.missed import BybitMissed
 from engine.venues.bybit.prices import BybitPrices
+from engine.venues.catalog import Lookup
 from engine.venues.feed import Endpoint, StreamFeed
 from engine.venues.missed import MissedSource
 from engine.venues.prices import PriceSource
@@ -23,7 +28,17 @@ from engine.venues.transport import Connector
 from engine.venues.urls import BinanceUrls, BybitUrls, VenueUrls
 from engine.venues.websockets_transport import WebsocketsConnector
 
-__all__ = ["BinanceUrls", "BybitUrls", "VenueUrls", "build_feed", "build_instruments"]
+__all__ = [
+    "BinanceUrls",
+    "BybitUrls",
+    "VenueUrls",
+    "build_account",
+    "build_feed",
+    "build_instruments",
+    "public_rest",
+]
+
+MarginMode = Literal["isolated", "cross"]
 
 
 def build_feed(
@@ -66,6 +81,49 @@ def build_instruments(venue: str, urls: VenueUrls, client: httpx.AsyncClient) ->
     if isinstance(urls, BybitUrls):
         return BybitInstruments(urls.rest_public or urls.rest, client)
     return BinanceInstruments(urls.spot_rest, urls.usdm_rest, client)
+
+
+def build_account(
+    venue: str,
+    urls: VenueUrls,
+    key: str,
+    secret: str,
+    clock: Clock,
+    lookup: Lookup,
+    *,
+    leverage: int = 1,
+    margin_mode: MarginMode | None = None,
+    connector: Connector | None = None,
+) -> ExaminedAccount:
+    """Build a venue's account. It opens nothing before its ``open``, and is closed by ``close``.
+
+    Args:
+        lookup: finds the instruments of executions that are not ours.
+        leverage: set on an instrument before our first entry there.
+        margin_mode: set at the venue; None leaves it as it is.
+
+    Raises:
+        Misconfigured: there is no adapter for the venue's account.
+    """
+    if isinstance(urls, BybitUrls):
+        return BybitAccount(
+            urls,
+            key,
+            secret,
+            clock,
+            lookup,
+            leverage=leverage,
+            margin_mode=margin_mode,
+            connector=connector,
+        )
+    raise Misconfigured(f"VENUES names {venue!r}, whose account has no adapter yet; remove it")
+
+
+def public_rest(urls: VenueUrls) -> str:
+    """Return where a venue's public data comes from: lists of one place are not another's."""
+    if isinstance(urls, BybitUrls):
+        return urls.rest_public or urls.rest
+    return f"{urls.spot_rest} {urls.usdm_rest}"
 
 
 def _endpoints(urls: VenueUrls) -> Mapping[Market, Sequence[Endpoint]]:
