@@ -27,6 +27,10 @@ def _wait(seconds: float) -> Verdict:
     return Verdict(Outcome.WAIT, wait_ns=round(seconds * NS_PER_SECOND))
 
 
+def _limit(seconds: float) -> Verdict:
+    return Verdict(Outcome.RETRY, wait_ns=round(seconds * NS_PER_SECOND))
+
+
 def _stop(remedy: str) -> Verdict:
     return Verdict(Outcome.STOP, remedy=remedy)
 
@@ -62,9 +66,9 @@ CODES: Mapping[int, Verdict] = {
     10027: _stop("Bybit has barred the account from trading: ask its support"),
     10028: _stop("Bybit wants a unified trading account: upgrade it on its site"),
     33004: _stop("The Bybit key has expired: make a new one"),
-    # Too many requests. The limits by account roll each second, those by address in 5 s.
-    10006: _wait(1.0),
-    170222: _wait(1.0),
+    # Too many requests: of this endpoint, whose limits roll each second; of all, in 5 s.
+    10006: _limit(1.0),
+    170222: _limit(1.0),
     10018: _wait(5.0),
     10429: _wait(5.0),
     # Nothing to reduce.
