@@ -8,6 +8,7 @@ from api.commands import keys
 from api.commands.bench import bench
 from api.commands.common import Json, load_settings, print_json
 from api.commands.demo import demo
+from api.commands.doctor import doctor
 from api.commands.record import record
 from api.commands.run import run
 from api.commands.simulate import simulate
@@ -25,6 +26,7 @@ app.command()(run)
 app.command()(demo)
 app.command()(simulator)
 app.command()(simulate)
+app.command()(doctor)
 app.command()(bench)
 app.command()(record)
 app.add_typer(keys.app, name="keys")
