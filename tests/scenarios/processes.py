@@ -124,6 +124,13 @@ class Exchange:
         for instrument, price in self.held.items():
             self.post("price", instrument=instrument, price=price)
 
+    def accounts(self) -> list[dict[str, Any]]:
+        """The venues' own books, a wallet each."""
+        answer = self._client.get("/account")
+        assert answer.status_code == 200, answer.text
+        accounts: list[dict[str, Any]] = answer.json()["accounts"]
+        return accounts
+
     def close(self) -> None:
         self._client.close()
 
