@@ -4,9 +4,7 @@ A bad request is answered with RFC 9457 ``application/problem+json`` whose ``err
 field and its remedy.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -18,40 +16,29 @@ from engine.clock import NS_PER_MS
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import plain
 from engine.ports import Clock
+from engine.simulator.control_account import FIELDS, AccountControl
+from engine.simulator.control_request import (
+    BadRequest,
+    close_code,
+    count,
+    one_of,
+    parsed_price,
+    problem,
+    read_body,
+)
 from engine.simulator.dialects.calls import CallLog, Noted
 from engine.simulator.dialects.doors import Dialect
 from engine.simulator.dialects.faults import AT_ONCE, LASTING, Fault, FaultKind
 from engine.simulator.dialects.session import Session, Wire
 from engine.simulator.market import InstrumentState, MarketPlace
 from engine.simulator.market_pace import Pace
-from engine.simulator.market_scripted import Overrides, parse_price
+from engine.simulator.market_scripted import Overrides
 
 MAX_PATH_PRICES = 100_000
 ERROR_CODE = 1011
 """Close code of a server that fails (RFC 6455, 7.4.1)."""
 
 _log = structlog.get_logger()
-
-
-class BadRequest(Exception):
-    """A control request that cannot be carried out: the field, and what to write instead."""
-
-    def __init__(self, field: str, remedy: str) -> None:
-        super().__init__(f"{field}: {remedy}")
-        self.field = field
-        self.remedy = remedy
-
-
-def problem(error: BadRequest) -> Response:
-    """Answer with what is wrong."""
-    body = {
-        "type": "about:blank",
-        "title": "The control request is not valid",
-        "status": 422,
-        "detail": str(error),
-        "errors": [{"field": error.field, "remedy": error.remedy}],
-    }
-    return JSONResponse(body, 422, media_type="application/problem+json")
 
 
 class Control:
@@ -66,8 +53,10 @@ class Control:
         dialects: Sequence[Dialect],
         clock: Clock,
         log: CallLog,
+        accounts: AccountControl,
     ) -> None:
         self._log = log
+        self._accounts = accounts
         self._place = place
         self._pace = pace
         self._overrides = overrides
@@ -85,30 +74,31 @@ class Control:
             Route("/resume", _guarded(self.resume), methods=["POST"]),
             Route("/flush", _guarded(self.flush), methods=["POST"]),
             Route("/state", _guarded(self.state), methods=["GET"]),
+            Route("/account", _guarded(self.account), methods=["GET", "POST"]),
             Route("/requests", _guarded(self.requests), methods=["GET"]),
         ]
 
     async def price(self, request: Request) -> dict[str, Any]:
         """Send a price at once, or (null) give the instrument back to its source."""
-        body = await _body(request, {"instrument", "price"})
+        body = await read_body(request, {"instrument", "price"})
         instrument = self._instrument(body)
         if "price" not in body:
             raise BadRequest("price", "give a positive decimal, or null to release the instrument")
         if body["price"] is None:
             self._overrides.release(instrument)
             return {"instrument": str(instrument), "price": None}
-        traded = self._overrides.price(instrument, _price("price", body["price"]))
+        traded = self._overrides.price(instrument, parsed_price("price", body["price"]))
         return {"instrument": str(instrument), "price": plain(traded)}
 
     async def path(self, request: Request) -> dict[str, Any]:
         """Send prices one after the other."""
-        body = await _body(request, {"instrument", "prices", "interval_ms"})
+        body = await read_body(request, {"instrument", "prices", "interval_ms"})
         instrument = self._instrument(body)
         given = body.get("prices")
         if not isinstance(given, list) or not 0 < len(given) <= MAX_PATH_PRICES:
             raise BadRequest("prices", f"give a list of 1..{MAX_PATH_PRICES} positive decimals")
-        prices = [_price(f"prices[{index}]", value) for index, value in enumerate(given)]
-        interval_ms = _count("interval_ms", body.get("interval_ms", 100), least=0)
+        prices = [parsed_price(f"prices[{index}]", value) for index, value in enumerate(given)]
+        interval_ms = count("interval_ms", body.get("interval_ms", 100), least=0)
         self._overrides.path(instrument, prices, interval_ms / 1000)
         return {"instrument": str(instrument), "prices": len(prices), "interval_ms": interval_ms}
 
@@ -140,19 +130,26 @@ class Control:
             "faults": [_fault(fault) for fault in self._wire.faults.active()],
         }
 
+    async def account(self, request: Request) -> dict[str, Any]:
+        """Show the books of accounts, or (POST) change them from outside."""
+        if request.method == "POST":
+            return self._accounts.act(await read_body(request, FIELDS))
+        params = request.query_params
+        return self._accounts.show(params.get("venue"), params.get("market"))
+
     async def requests(self, request: Request) -> dict[str, Any]:
         """Tell the signed requests that came in after number ``since``, oldest first."""
         params = request.query_params
         since = params.get("since", "0")
         if not since.isdecimal():
             raise BadRequest("since", "give the number of a request; 0 for all that are kept")
-        venue = _one_of("venue", params.get("venue"), ("bybit", "binance"))
+        venue = one_of("venue", params.get("venue"), ("bybit", "binance"))
         found = [n for n in self._log.since(int(since)) if venue in (None, n.venue)]
         return {"items": [_request(noted) for noted in found], "next": self._log.count}
 
     async def fault(self, request: Request) -> dict[str, Any]:
         """Put a fault in force, or (``clear``) end them all."""
-        body = await _body(request, _FAULT_FIELDS)
+        body = await read_body(request, _FAULT_FIELDS)
         if body.get("kind") == "clear":
             self._wire.faults.clear()
             return {"kind": "clear"}
@@ -186,10 +183,10 @@ class Control:
         self._aim(fault, body)
         duration_ms = body.get("duration_ms")
         if duration_ms is not None:
-            ms = _count("duration_ms", duration_ms, least=1)
+            ms = count("duration_ms", duration_ms, least=1)
             fault.until_ns = self._clock.monotonic_ns() + ms * NS_PER_MS
         if body.get("count") is not None:
-            fault.left = _count("count", body["count"], least=1)
+            fault.left = count("count", body["count"], least=1)
         elif fault.until_ns is None and kind not in LASTING:
             fault.left = 1
         self._read_size(fault, body)
@@ -200,9 +197,9 @@ class Control:
         code = body.get("code")
         if code is not None:
             of_calls = fault.kind in (FaultKind.ERROR_BEFORE, FaultKind.ERROR_AFTER)
-            fault.code = _count("code", code, least=1) if of_calls else _close_code(code)
+            fault.code = count("code", code, least=1) if of_calls else close_code(code)
         if fault.kind in (FaultKind.DELAY, FaultKind.LAG):
-            fault.delay_ms = _count("delay_ms", body.get("delay_ms", 200), least=1)
+            fault.delay_ms = count("delay_ms", body.get("delay_ms", 200), least=1)
         if fault.kind is FaultKind.SKEW:
             skew_ms = body.get("skew_ms")
             if isinstance(skew_ms, bool) or not isinstance(skew_ms, int):
@@ -214,9 +211,9 @@ class Control:
             instrument = self._instrument(body)
             fault.venue, fault.market = instrument.venue, instrument.market
             fault.symbol = instrument.symbol
-        fault.venue = _one_of("venue", body.get("venue"), ("bybit", "binance")) or fault.venue
+        fault.venue = one_of("venue", body.get("venue"), ("bybit", "binance")) or fault.venue
         markets = tuple(str(market) for market in Market)
-        fault.market = _one_of("market", body.get("market"), markets) or fault.market
+        fault.market = one_of("market", body.get("market"), markets) or fault.market
         symbol = body.get("symbol")
         if symbol is not None and symbol != "all":
             fault.symbol = str(symbol).upper()
@@ -272,48 +269,6 @@ def _guarded(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
             return problem(error)
 
     return endpoint
-
-
-async def _body(request: Request, known: set[str]) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.body(), parse_float=Decimal)
-    except ValueError:
-        raise BadRequest("body", "send a JSON object") from None
-    if not isinstance(body, dict):
-        raise BadRequest("body", "send a JSON object")
-    for name in body:
-        if name not in known:
-            raise BadRequest(name, f"unknown field; known are {', '.join(sorted(known))}")
-    return body
-
-
-def _price(field: str, value: object) -> Decimal:
-    price = parse_price(value)
-    if price is None:
-        raise BadRequest(field, "give a positive decimal number, as a string or a number")
-    return price
-
-
-def _count(field: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadRequest(field, f"give a whole number, {least} or more")
-    return value
-
-
-def _close_code(value: object) -> int:
-    """Codes that an endpoint may send in a close frame (RFC 6455, 7.4)."""
-    code = _count("code", value, least=1000)
-    if code in (1004, 1005, 1006, 1015) or (1015 < code < 3000) or code > 4999:
-        raise BadRequest("code", "give a close code that may be sent: 1000..1014 or 3000..4999")
-    return code
-
-
-def _one_of(field: str, value: object, choices: Sequence[str]) -> str | None:
-    if value is None:
-        return None
-    if value not in choices:
-        raise BadRequest(field, f"give one of {', '.join(choices)}")
-    return str(value)
 
 
 def _prices(state: InstrumentState) -> dict[str, Any]:

@@ -24,9 +24,12 @@ from engine.model.instrument import Market
 from engine.ports import Clock
 from engine.serving import EmbeddedServer
 from engine.simulator.control import Control
+from engine.simulator.control_account import AccountControl
+from engine.simulator.desk import open_desks
 from engine.simulator.dialects.binance import Binance
 from engine.simulator.dialects.binance_rest import BinanceRest
 from engine.simulator.dialects.bybit import Bybit
+from engine.simulator.dialects.bybit_private_keys import ApiKey
 from engine.simulator.dialects.bybit_rest import BybitRest
 from engine.simulator.dialects.calls import Calls
 from engine.simulator.dialects.connections import Connections
@@ -95,19 +98,24 @@ class SimulatorServer:
         self._plan = plan(prices, seed, recordings)
         self._place = make_place(self._plan, VenueTime(clock))
         self._wire = Wire(Faults(clock), SentLog(sent_log, clock))
-        self._bybit = Bybit(self._place)
+        self._desks = open_desks(self._place, clock)
+        self.keys = make_keys(seed)
+        pair = self.keys["bybit"]
+        key = ApiKey(pair["key"], pair["secret"], self._place.time.now_ms())
+        faults = self._wire.faults
+        self._bybit = Bybit(self._place, self._desks["bybit", Market.LINEAR], key, faults)
         self._binance = Binance(self._place, clock)
         self._stopping = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self.urls: dict[str, str] = {}
         self.control_url = ""
-        self.keys = make_keys(seed)
         self._connections = Connections()
         self._calls = Calls(self._wire.faults, clock, self._connections)
 
     @property
     def dialects(self) -> list[Dialect]:
-        return [self._bybit.spot, self._bybit.linear, self._binance.spot, self._binance.usdm]
+        bybit, binance = self._bybit, self._binance
+        return [bybit.spot, bybit.linear, bybit.private, binance.spot, binance.usdm]
 
     async def start(self) -> None:
         """Listen; returns once clients can connect."""
@@ -166,6 +174,7 @@ class SimulatorServer:
     def _runs(self, pace: Pace, overrides: Overrides) -> list[Run]:
         return [
             *(dialect.run for dialect in self.dialects),
+            *(desk.run for desk in set(self._desks.values())),
             *start_sources(self._plan, self._place, pace, overrides),
             self._wire.sent.run,
         ]
@@ -195,11 +204,22 @@ class SimulatorServer:
         return servers
 
     def _web(self, pace: Pace, overrides: Overrides) -> EmbeddedServer:
-        log = self._calls.log
-        control = Control(self._place, pace, overrides, self._wire, self.dialects, self._clock, log)
+        bybit = self._bybit.private_rest
+        accounts = AccountControl(self._desks, {"bybit": self._bybit.account})
+        control = Control(
+            self._place,
+            pace,
+            overrides,
+            self._wire,
+            self.dialects,
+            self._clock,
+            self._calls.log,
+            accounts,
+        )
         app = Starlette(
             routes=[
-                *BybitRest(self._place, self._bybit).routes(),
+                *BybitRest(self._place, self._bybit, self._wire.faults).routes(),
+                *self._calls.routes(bybit, bybit.paths()),
                 *BinanceRest(self._place, Market.SPOT).routes(),
                 *BinanceRest(self._place, Market.LINEAR).routes(),
                 Mount("/control", routes=control.routes()),

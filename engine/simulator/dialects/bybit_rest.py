@@ -14,15 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engine.clock import NS_PER_MS
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import plain
 from engine.simulator.dialects.bybit import Bybit
+from engine.simulator.dialects.bybit_errors import BybitError
+from engine.simulator.dialects.faults import Faults
 from engine.simulator.market import InstrumentState, MarketPlace
 from engine.simulator.market_events import Print
 from engine.simulator.market_history import MINUTE_MS, Candle, Candles
 from engine.simulator.market_listings import Listing
 
-PARAMETER_ERROR = 10001
 INTERVAL_MINUTES = {
     **{str(minutes): minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
     "D": 1440,
@@ -31,15 +33,6 @@ TRADE_LIMITS = {Market.SPOT: (60, 60), Market.LINEAR: (500, 1000)}
 """Default and largest number of recent trades."""
 
 Answer = Callable[["BybitQuery"], dict[str, Any]]
-
-
-class BybitError(Exception):
-    """A refusal: ``code`` and ``message`` become ``retCode`` and ``retMsg``."""
-
-    def __init__(self, message: str, code: int = PARAMETER_ERROR) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class BybitQuery:
@@ -90,9 +83,10 @@ class BybitQuery:
 class BybitRest:
     """The public endpoints."""
 
-    def __init__(self, place: MarketPlace, bybit: Bybit) -> None:
+    def __init__(self, place: MarketPlace, bybit: Bybit, faults: Faults) -> None:
         self._place = place
         self._bybit = bybit
+        self._faults = faults
 
     def routes(self) -> list[Route]:
         """Return the routes below the REST address."""
@@ -116,13 +110,13 @@ class BybitRest:
                 body["result"] = answer(BybitQuery(self._place, dict(request.query_params)))
             except BybitError as error:
                 body |= {"retCode": error.code, "retMsg": error.message}
-            body["time"] = self._place.time.now_ms()
+            body["time"] = self._place.time.now_ms() + self._faults.skew_ms("bybit")
             return Response(msgspec.json.encode(body), media_type="application/json")
 
         return endpoint
 
     def time(self, query: BybitQuery) -> dict[str, Any]:
-        now_ns = self._place.time.now_ns()
+        now_ns = self._place.time.now_ns() + self._faults.skew_ms("bybit") * NS_PER_MS
         return {"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)}
 
     def instruments_info(self, query: BybitQuery) -> dict[str, Any]:

@@ -124,9 +124,13 @@ class Door:
         return "".join(draw.choices(letters, k=20)) + "-" + "".join(draw.choices(letters, k=5))
 
 
-def bybit_router(spot: Dialect, linear: Dialect) -> Router:
-    """Serve ``/v5/public/{spot,linear}``."""
-    visits = {"/v5/public/spot": Visit(spot), "/v5/public/linear": Visit(linear)}
+def bybit_router(spot: Dialect, linear: Dialect, private: Dialect) -> Router:
+    """Serve ``/v5/public/{spot,linear}`` and ``/v5/private``."""
+    visits = {
+        "/v5/public/spot": Visit(spot),
+        "/v5/public/linear": Visit(linear),
+        "/v5/private": Visit(private, "private"),
+    }
     return lambda path: visits.get(urlsplit(path).path.rstrip("/"))
 
 
