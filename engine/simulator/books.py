@@ -118,6 +118,7 @@ class Books:
             venue_order_id=venue_order_id,
             fee_rate=paid_in.rate if paid_in else None,
             kind=kind,
+            leg=leg,
         )
         self.book_fill(fill)
         return [OrderFilled(fill, time_ns), self.balances(instrument, time_ns)]
@@ -155,6 +156,7 @@ class Books:
             time_ns=time_ns,
             venue_order_id=venue_order_id,
             kind=kind,
+            leg=leg,
         )
         self.book_fill(fill)
         return [OrderFilled(fill, time_ns), self.balances(instrument, time_ns)]

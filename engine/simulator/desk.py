@@ -8,31 +8,35 @@ caller had the chance to write its answer.
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
-from typing import Any
 
 from msgspec.structs import replace
 
 from engine.clock import NS_PER_MS, NS_PER_SECOND
-from engine.model.events import Balance, FundingPaid, OrderUpdated
+from engine.model.events import FundingPaid, OrderUpdated
 from engine.model.exits import Side
 from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.money import ONE, ZERO
-from engine.model.order import Fill, Order, OrderSide, OrderStatus
-from engine.model.ticks import MarkTick, QuoteTick, Tick, TradeTick
+from engine.model.money import ONE, ZERO, exact
+from engine.model.order import Fill, FillKind, Order, OrderSide, OrderStatus, Refusal
 from engine.ports import Clock
 from engine.simulator.account import Account, MarginMode
+from engine.simulator.desk_books import OTHERS, DeskBooks
 from engine.simulator.desk_instruments import instrument_of
-from engine.simulator.desk_rows import Cancelled, DeskOrder, PositionRow
-from engine.simulator.filters import Refused
-from engine.simulator.market import MarketPlace
-from engine.simulator.market_events import MARKET_SOURCE, Mark, MarketEvent, Prints, Quote, Ticker
-from engine.simulator.matching import Report, VenueModel, VenueOrder, VenueRules
+from engine.simulator.desk_rows import Cancelled, DeskOrder
+from engine.simulator.desk_ticks import quote_tick, ticks_of
+from engine.simulator.filters import Refused, check_filters, check_notional
+from engine.simulator.market import FUNDING_RATE, MarketPlace
+from engine.simulator.market_events import MarketEvent
+from engine.simulator.matching import Report, VenueModel, VenueRules
 from engine.simulator.terms import PLAIN, Terms
 
 OPENING = {"USDT": Decimal(100_000), "USDC": Decimal(100_000)}
 LATENCY_NS = 2 * NS_PER_MS
 SLIPPAGE_BPS = ONE
+LEVERAGE = Decimal(10)
 ADVANCE_PERIOD_S = 0.05
+TIMER_SLACK_S = 0.000_001
+"""A timer that fired a hair early would find its order not due yet."""
+
 REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.UNKNOWN})
 
 # Taker fees of accounts without a discount: the venues' public fee schedules, 2026.
@@ -44,7 +48,7 @@ FEE_RATES: dict[str, dict[Market, Decimal]] = {
 Listener = Callable[[Report], None]
 
 
-class Desk:
+class Desk(DeskBooks):
     """One account of one venue. Not thread-safe: the market place's event loop owns it.
 
     Attributes:
@@ -60,24 +64,20 @@ class Desk:
         markets: Collection[Market],
         opening: dict[str, Decimal] | None = None,
     ) -> None:
-        self.venue = rules.venue
-        self.markets = tuple(markets)
+        account = Account(rules.leverage)
+        for asset, amount in (OPENING if opening is None else opening).items():
+            account.open(asset, amount)
+        super().__init__(VenueModel(rules, account, clock.now_ns() // NS_PER_MS * 1000), markets)
         self.place = place
         self.listeners: list[Listener] = []
         self._clock = clock
-        self._account = Account(rules.leverage)
-        for asset, amount in (OPENING if opening is None else opening).items():
-            self._account.open(asset, amount)
-        self.model = VenueModel(rules, self._account, clock.now_ns() // NS_PER_MS * 1000)
+        self._account = account
         self._instruments: dict[InstrumentId, Instrument] = {}
-        self._orders: dict[str, DeskOrder] = {}
-        self._newest: dict[str, str] = {}
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         for market in self.markets:
             place.listen(self.venue, market, self._hear)
 
     async def run(self) -> None:
-        """Let time pass for waiting orders, until cancelled."""
+        """Let time pass for orders that find no quote, until cancelled."""
         while True:
             await asyncio.sleep(ADVANCE_PERIOD_S)
             self._tell(self.model.advance(self._clock.monotonic_ns(), self.now_ns()))
@@ -105,26 +105,45 @@ class Desk:
             Refused: the venue does not take it, and keeps no record of it. The first word of the
                 message is the cause, one of those of ``DeskOrder.cause``.
         """
+        before = self.model.orders.get(order.client_order_id)
+        if not self.model.is_taken(order.client_order_id):
+            self._check(order, terms)
         reports = self.model.submit(order, self._clock.monotonic_ns(), self.now_ns(), terms)
         for report in reports:
             if isinstance(report, OrderUpdated) and report.status in REFUSED:
-                self.model.changed_orders.clear()
+                if report.status is OrderStatus.REJECTED:
+                    self.model.forget(self.model.orders[order.client_order_id], before)
                 raise Refused(report.refusal, report.message or "")
         self._tell(reports)
-        taken = self.model.orders[order.client_order_id]
-        asyncio.get_running_loop().call_later(
-            self.model.rules.latency_ns / NS_PER_SECOND, self._meet, order.instrument.id
-        )
-        return self._orders[taken.venue_order_id]
+        return self._orders[self.model.orders[order.client_order_id].venue_order_id]
+
+    def _check(self, order: Order, terms: Terms) -> None:
+        """Raise Refused where the venue sees at once that an order cannot be made."""
+        linear = order.instrument.id.market is Market.LINEAR
+        if linear and (terms.leg is not None) is not self._account.hedged:
+            raise Refused(Refusal.OTHER, "position_mode: the order is for the other position mode")
+        check_filters(order, terms)
+        if terms.trigger is not None:
+            check_notional(order, terms.trigger.price, terms.quote_qty)
+            return
+        state = self.place.find(order.instrument.id)
+        if state is not None and state.quote is not None:
+            self.model.check(order, terms, quote_tick(state.quote, self._clock.monotonic_ns()))
 
     def cancel(self, venue_order_id: str) -> Cancelled | None:
-        """Cancel what is left of an order; None where there is no such order."""
-        known = self._orders.get(venue_order_id)
+        """Cancel what is left of an order; None where there is no such order.
+
+        An order that ended, or has triggered and is about to trade, is not ended by this; the
+        answer says how it stands.
+        """
+        known = self.order(venue_order_id)
         if known is None:
             return None
-        reports = self.model.cancel_rest(known.order.client_order_id, self.now_ns())
-        self._tell(reports)
-        return Cancelled(self._orders[venue_order_id], bool(reports))
+        reports: list[Report] = []
+        if not known.is_final:
+            reports = self.model.cancel_rest(known.order.client_order_id, self.now_ns())
+            self._tell(reports)
+        return Cancelled(self._orders[known.venue_order_id], bool(reports))
 
     async def settled(self, venue_order_id: str, timeout_s: float = 5.0) -> DeskOrder:
         """Wait until an order is final or rests, at most so long; returns it as it is then.
@@ -132,122 +151,91 @@ class Desk:
         Raises:
             KeyError: there is no such order.
         """
-        end_s = asyncio.get_running_loop().time() + timeout_s
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
         while True:
             known = self._orders[venue_order_id]
-            left_s = end_s - asyncio.get_running_loop().time()
+            left_s = end_s - loop.time()
             if known.is_final or known.is_resting or left_s <= 0:
                 return known
-            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            changed: asyncio.Future[None] = loop.create_future()
             self._waiting.setdefault(venue_order_id, []).append(changed)
             await asyncio.wait({changed}, timeout=left_s)
-
-    # The books
-
-    def order(self, venue_order_id: str) -> DeskOrder | None:
-        """Return the order of a venue order id, or the one whose child has it."""
-        return self._orders.get(venue_order_id)
-
-    def find(self, client_order_id: str) -> DeskOrder | None:
-        """Return the newest order of a client order id."""
-        return self._orders.get(self._newest.get(client_order_id, ""))
-
-    def orders(self, instrument: InstrumentId | None = None) -> list[DeskOrder]:
-        """Return every order, oldest first, others' too (of an instrument, if one is given)."""
-        return [
-            each
-            for each in self._orders.values()
-            if instrument is None or each.order.instrument.id == instrument
-        ]
-
-    def open_orders(self, instrument: InstrumentId | None = None) -> list[DeskOrder]:
-        """Return the orders that are not final, oldest first."""
-        return [each for each in self.orders(instrument) if not each.is_final]
-
-    def executions(self, instrument: InstrumentId | None = None) -> list[Fill]:
-        """Return all executions, oldest first; their ids are rising numbers."""
-        fills = self.model.fills
-        return [f for f in fills if instrument is None or f.instrument.id == instrument]
-
-    def settlements(self, instrument: InstrumentId | None = None) -> list[FundingPaid]:
-        """Return all funding settlements, oldest first; their ids are rising numbers."""
-        paid = self.model.settlements
-        return [p for p in paid if instrument is None or p.instrument.id == instrument]
-
-    def balances(self) -> list[Balance]:
-        """Return a row per asset that was ever held."""
-        return list(self.model.all_balances(self.now_ns()).balances)
-
-    def positions(self) -> list[PositionRow]:
-        """Return a row per open position, in hedge mode per leg."""
-        return [
-            PositionRow(
-                instrument=held.instrument,
-                leg=None,
-                side=Side.LONG if held.qty > ZERO else Side.SHORT,
-                qty=abs(held.qty),
-                entry_price=held.entry_price,
-                leverage=held.leverage,
-                margin_mode=MarginMode.ISOLATED,
-                margin=held.margin,
-                liquidation_price=held.liquidation_price(self.model.rules.maintenance_margin),
-                mark=None,
-                unrealised=ZERO,
-                maintenance=ZERO,
-            )
-            for held in self._account.positions.values()
-        ]
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the books for the control side: orders, executions, positions, balances."""
-        return {
-            "orders": self.orders(),
-            "executions": self.executions(),
-            "settlements": self.settlements(),
-            "positions": self.positions(),
-            "balances": self.balances(),
-            "hedged": self.hedged,
-        }
 
     # Settings
 
     @property
     def hedged(self) -> bool:
         """Whether long and short of an instrument are kept apart."""
-        return False
+        return self._account.hedged
 
     def set_hedged(self, hedged: bool) -> None:
         """Switch between one-way and hedge mode.
 
         Raises:
-            Refused: positions or orders are open.
+            Refused: positions (cause ``open_positions``) or orders (``open_orders``) are open.
         """
+        if hedged is not self._account.hedged:
+            self._refuse_open(None)
+            self._account.hedged = hedged
 
     def leverage(self, instrument: InstrumentId) -> Decimal:
         """Return the leverage of an instrument's positions."""
-        return self._account.leverage
+        return self._account.leverage_of(instrument)
 
     def set_leverage(self, instrument: InstrumentId, leverage: Decimal) -> None:
         """Set the leverage of an instrument, also of what is open of it.
 
         Raises:
-            Refused: too little is free for the margin of what is open.
+            Refused: too little is free for the margin of what is open; nothing was done.
         """
+        before = self._account.leverage_of(instrument)
+        self._account.set_leverage(instrument, leverage)
+        margins = {held.instrument.quote for held in self._account.held(instrument)}
+        if leverage < before and any(self._account.free(asset) < ZERO for asset in margins):
+            self._account.set_leverage(instrument, before)
+            message = "insufficient_balance: too little is free for the margin at this leverage"
+            raise Refused(Refusal.BALANCE, message)
 
     def margin_mode(self, instrument: InstrumentId | None = None) -> MarginMode:
         """Return the account's margin mode, or an instrument's."""
-        return MarginMode.ISOLATED
+        if instrument is None:
+            return self._account.margin_mode
+        return self._account.margin_mode_of(instrument)
 
     def set_margin_mode(self, mode: MarginMode, instrument: InstrumentId | None = None) -> None:
         """Set the account's margin mode (Bybit), or an instrument's (Binance).
 
         Raises:
-            Refused: positions are open that it would change.
+            Refused: what is open would be changed (causes ``open_positions``, ``open_orders``).
         """
+        if mode is self.margin_mode(instrument):
+            return
+        self._refuse_open(instrument)
+        if instrument is None:
+            self._account.margin_mode = mode
+        else:
+            self._account.margin_modes[instrument] = mode
+
+    def _refuse_open(self, instrument: InstrumentId | None) -> None:
+        if self._account.held(instrument):
+            raise Refused(Refusal.OTHER, "open_positions: positions are open")
+        linear = [o for o in self.open_orders(instrument) if o.market is Market.LINEAR]
+        if linear:
+            raise Refused(Refusal.OTHER, "open_orders: orders are open")
 
     def set_partial(self, partial: bool) -> None:
         """Let orders take no more than a quote shows and wait with the rest, or no longer."""
         self.model.rules = replace(self.model.rules, rests=partial)
+
+    def pay_fees_in(self, asset: str | None, rate: Decimal = ONE) -> None:
+        """Take fees in a third asset (BNB) while enough of it is free; None ends it.
+
+        Args:
+            rate: one unit's worth in quote asset.
+        """
+        assets = None if asset is None else dict.fromkeys(self.markets, asset)
+        self.model.rules = replace(self.model.rules, fee_asset=assets, fee_asset_rate=rate)
 
     # What happens without a request of ours
 
@@ -259,78 +247,92 @@ class Desk:
         price: Decimal | None = None,
         leg: Side | None = None,
         client_order_id: str = "",
+        kind: FillKind = FillKind.TRADE,
     ) -> Fill:
         """Trade what the owner trades past us, at the last price unless one is given.
+
+        Args:
+            leg: in hedge mode, the position it is for; unless told, what it opens.
+            kind: ``FillKind.ADL`` is what the venue trades for the owner.
 
         Raises:
             Refused: it cannot be traded; nothing was done.
         """
-        at = price if price is not None else Decimal(self.place.state(instrument.id).last or 0)
-        reports = self.model.trade_elsewhere(instrument, side, qty, at, self.now_ns())
-        self._tell(reports)
+        at = price if price is not None else self._last(instrument.id)
+        if instrument.id.market is Market.LINEAR and leg is None:
+            leg = self._account.leg_of(side, reduces=False)
+        self._tell(
+            self.model.trade_elsewhere(
+                instrument, side, qty, at, self.now_ns(), kind, client_order_id or None, leg
+            )
+        )
         return self.model.fills[-1]
 
     def liquidate(self, instrument: InstrumentId, leg: Side | None = None) -> list[Fill]:
-        """Take a whole position over, as after a lost margin."""
+        """Take positions over, as after a lost margin: a leg's, or all of an instrument."""
         before = len(self.model.fills)
-        self._tell(self.model.liquidate(instrument, self.now_ns()))
+        for held in self._account.held(instrument):
+            if leg is None or held.leg is leg:
+                self._tell(self.model.liquidate(instrument, self.now_ns(), leg=held.leg))
         return self.model.fills[before:]
 
     def settle_funding(
         self, instrument: InstrumentId, rate: Decimal | None = None
     ) -> list[FundingPaid]:
-        """Settle funding now, at the rate that is due or at ``rate`` (a fraction)."""
-        return []
+        """Settle funding now, at the rate that is due or at ``rate`` (a fraction).
+
+        Raises:
+            Refused: the instrument has no price yet.
+        """
+        before = len(self.model.settlements)
+        if rate is None:
+            due = self.model.funding.get(instrument)
+            rate = Decimal(FUNDING_RATE) if due is None else exact(due.rate)
+        known = self.model.marks.get(instrument)
+        mark = self._last(instrument) if known is None else exact(known)
+        self._tell(self.model.settle(instrument, mark, rate, self.now_ns()))
+        return self.model.settlements[before:]
 
     def deposit(self, asset: str, amount: Decimal) -> None:
         """Credit an asset, or debit it where the amount is negative."""
+        openings = self._account.openings
+        openings[asset] = openings.get(asset, ZERO) + amount
         self._account.add(asset, amount)
         self._tell([self.model.all_balances(self.now_ns(), [asset])])
+
+    def _last(self, instrument: InstrumentId) -> Decimal:
+        state = self.place.find(instrument)
+        if state is None or state.last is None:
+            raise Refused(Refusal.OTHER, f"no_price: {instrument} has not traded yet")
+        return Decimal(state.last)
 
     # Prices
 
     def _hear(self, event: MarketEvent) -> None:
-        for tick in self._ticks(event):
+        for tick in ticks_of(event, self._clock.monotonic_ns()):
             self._tell(self.model.on_tick(tick, self.now_ns()))
-
-    def _ticks(self, event: MarketEvent) -> list[Tick]:
-        now_ns, key = self._clock.monotonic_ns(), event.instrument
-        if isinstance(event, Quote):
-            return [_quote(event, now_ns)]
-        if isinstance(event, Mark):
-            rate, next_ms = float(event.funding_rate), event.next_funding_ms
-            return [MarkTick(key, float(event.mark), rate, next_ms, event.sent_ms, now_ns)]
-        if isinstance(event, Ticker) and "markPrice" in event.fields:
-            return [MarkTick(key, float(event.fields["markPrice"]), None, 0, event.sent_ms, now_ns)]
-        if isinstance(event, Prints):
-            market = [each for each in event.prints if each.source == MARKET_SOURCE]
-            return [TradeTick(key, float(p.price), p.time_ms, p.number, now_ns) for p in market]
-        return []
 
     def _meet(self, instrument: InstrumentId) -> None:
         """Match what is due against the book as it is: it stands between two frames."""
         state = self.place.find(instrument)
         if state is not None and state.quote is not None:
-            quote = _quote(state.quote, self._clock.monotonic_ns())
-            self._tell(self.model.on_tick(quote, self.now_ns()))
+            tick = quote_tick(state.quote, self._clock.monotonic_ns())
+            self._tell(self.model.on_tick(tick, self.now_ns()))
 
     # Reports
 
     def _tell(self, reports: Sequence[Report]) -> None:
-        for record in self.model.changed_orders.values():
-            self._file(record)
-        self.model.changed_orders.clear()
-        if reports:
-            asyncio.get_running_loop().call_soon(self._pass_on, tuple(reports))
-
-    def _file(self, record: VenueOrder) -> None:
-        key, now_ns = record.venue_order_id, self.now_ns()
-        known = self._orders.get(key)
-        created_ns = now_ns if known is None else known.created_ns
-        self._orders[key] = DeskOrder(record, PLAIN, created_ns, now_ns)
-        self._newest[record.order.client_order_id] = key
-        for changed in self._waiting.pop(key, ()):
-            changed.set_result(None)
+        changed = self.file(reports, self.now_ns())
+        if not changed and not reports:
+            return
+        others = [each for each in changed if each.order.actor == OTHERS]
+        reports = [*reports, *(_update(each) for each in others)]
+        loop = asyncio.get_running_loop()
+        latency_s = self.model.rules.latency_ns / NS_PER_SECOND + TIMER_SLACK_S
+        for order in changed:
+            if not (order.is_final or order.is_resting or order.fills):
+                loop.call_later(latency_s, self._meet, order.order.instrument.id)
+        loop.call_soon(self._pass_on, tuple(reports))
 
     def _pass_on(self, reports: Sequence[Report]) -> None:
         for report in reports:
@@ -338,9 +340,15 @@ class Desk:
                 listener(report)
 
 
-def _quote(event: Quote, now_ns: int) -> QuoteTick:
-    prices = (float(event.bid), float(event.ask), float(event.bid_qty), float(event.ask_qty))
-    return QuoteTick(event.instrument, *prices, event.time_ms, event.update, now_ns)
+def _update(order: DeskOrder) -> OrderUpdated:
+    """Tell of an order that the model knows nothing of: another's, or a liquidation."""
+    return OrderUpdated(
+        order.order.client_order_id,
+        order.status,
+        order.updated_ns,
+        order.filled_qty,
+        order.venue_order_id,
+    )
 
 
 def desk_rules(venue: str) -> VenueRules:
@@ -350,9 +358,10 @@ def desk_rules(venue: str) -> VenueRules:
         fee_rates=FEE_RATES[venue],
         latency_ns=LATENCY_NS,
         slippage_bps=SLIPPAGE_BPS,
-        leverage=Decimal(10),
+        leverage=LEVERAGE,
         ids_unique_for_ever=venue != "binance",
         keeps_history=True,
+        child_orders=venue == "binance",
     )
 
 

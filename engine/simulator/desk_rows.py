@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from engine.model.exits import Side
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, Market
 from engine.model.money import ZERO, ratio
 from engine.model.order import FINAL, Fill, Order, OrderStatus
 from engine.simulator.account import MarginMode
@@ -40,6 +40,10 @@ class DeskOrder(Struct, frozen=True):
     @property
     def venue_order_id(self) -> str:
         return self.record.venue_order_id
+
+    @property
+    def market(self) -> Market:
+        return self.record.order.instrument.id.market
 
     @property
     def status(self) -> OrderStatus:
@@ -86,8 +90,8 @@ class DeskOrder(Struct, frozen=True):
         """The first word of the message of a refusal or a cancellation; empty where there is none.
 
         One of ``duplicate_id``, ``not_trading``, ``lot_size``, ``max_market_qty``,
-        ``min_notional``, ``reduce_only``, ``insufficient_balance``, ``no_price``,
-        ``trigger_passed``, ``ioc``, ``cancelled``.
+        ``tick_size``, ``min_notional``, ``reduce_only``, ``insufficient_balance``, ``no_price``,
+        ``trigger_passed``, ``position_mode``, ``ioc``, ``cancelled``.
         """
         return (self.record.message or "").partition(":")[0]
 

@@ -69,11 +69,8 @@ class VenueModel(MeetingBooks):
         A backstop without a trigger of its own takes its ``trigger_price``.
         """
         key = order.client_order_id
-        known = self.orders.get(key)
-        if known is not None and (
-            self.rules.ids_unique_for_ever or key in self._pending or self.resting.get(key)
-        ):
-            return [self._duplicate(known, time_ns)]
+        if self.is_taken(key):
+            return [self._duplicate(self.orders[key], time_ns)]
         if terms.trigger is None and (trigger := backstop_trigger(order)) is not None:
             terms = replace(terms, trigger=trigger)
         taken = VenueOrder(order, self.new_id(), OrderStatus.ACKNOWLEDGED)
@@ -100,6 +97,24 @@ class VenueModel(MeetingBooks):
         key, message = first.order.client_order_id, "duplicate_id: an order under this id exists"
         filled = first.filled_qty
         return OrderUpdated(key, OrderStatus.UNKNOWN, time_ns, filled, message=message)
+
+    def is_taken(self, client_order_id: str) -> bool:
+        """Tell whether an order under this id stands in the way of another."""
+        if self.rules.ids_unique_for_ever:
+            return client_order_id in self.orders
+        resting = self.resting.get(client_order_id)
+        return client_order_id in self._pending or resting is not None
+
+    def forget(self, refused: VenueOrder, before: VenueOrder | None) -> None:
+        """Strike an order that was refused on arrival off the record; its id is free again.
+
+        Args:
+            before: the order that had its client order id before.
+        """
+        del self.changed_orders[refused.venue_order_id]
+        del self.orders[refused.order.client_order_id]
+        if before is not None:
+            self.orders[before.order.client_order_id] = before
 
     def look_up(self, client_order_id: str, time_ns: int) -> OrderLookedUp:
         """Answer what became of an order; the books know every order for ever."""
@@ -259,6 +274,7 @@ class VenueModel(MeetingBooks):
             client_order_id=order.client_order_id,
             venue_order_id=pending.venue_order_id if child_id is UNSET else child_id,
             fee_rate=paid_in.rate if paid_in else None,
+            leg=leg,
         )
         self.book_fill(fill)
         return fill
