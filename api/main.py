@@ -13,32 +13,30 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import httpx
 import structlog
 import uvicorn
 from sqlalchemy import Engine
 
+from api.accounts import Account, build_accounts, priced, ticks_of
 from api.app import build_app
 from api.runtime import Runtime
-from api.wiring import PAPER_QUOTES, feed_connector, guard_config, venue_rules, venue_urls
+from api.wiring import feed_connector, guard_config, venue_urls
 from engine.connections import bounded
 from engine.core.guardian import Guardian
 from engine.flow import Flow
 from engine.lease import SETTLE_NS, HeldLease, fenced_in, take
 from engine.model.errors import Fenced, Misconfigured, Retryable
 from engine.model.ids import ID_BYTES, encode_id
-from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.ticks import PriceSource, Tick
-from engine.ports import Broker, Clock, Feed, TickSink
+from engine.model.instrument import Market
+from engine.ports import Broker, Clock, Feed
 from engine.serving import LISTEN_BACKLOG, EmbeddedServer
 from engine.settings import Settings
-from engine.simulator.paper import PaperBroker
-from engine.simulator.paper_store import PaperStore
 from engine.venues.catalog import Catalog
 from engine.venues.feed import StreamFeed
-from engine.venues.registry import build_feed, build_instruments
+from engine.venues.instrument_cache import InstrumentCache
+from engine.venues.registry import build_feed, build_instruments, public_rest
 from storage.database import sqlite_file
 from storage.lease import Fence, SqlLease, holder_id
 from storage.ledger import SqlLedger
@@ -59,7 +57,7 @@ class Parts:
     """What runs, by its place in the order of stopping."""
 
     flow: Flow
-    brokers: dict[str, PaperBroker]
+    brokers: dict[str, Account]
     feeds: dict[str, Feed]
     catalog: Catalog
     runtime: Runtime
@@ -96,74 +94,32 @@ async def build(
             build_instruments(venue, venue_urls(settings, venue), client)
             for venue in settings.venues
         ]
-        catalog = Catalog(sources, random.SystemRandom())
-        with contextlib.ExitStack() as closing:
-            paper = {
-                venue: _paper(settings, venue, clock, flow, closing) for venue in settings.venues
-            }
-            brokers.update(paper)
-            for venue in settings.venues:
+        catalog = Catalog(sources, random.SystemRandom(), cache=_cache(settings))
+        await asyncio.to_thread(catalog.restore)
+        async with contextlib.AsyncExitStack() as closing:
+            accounts = build_accounts(settings, clock, flow, catalog, closing)
+            brokers.update(accounts)
+            for venue, account in accounts.items():
                 feed = build_feed(
                     venue,
                     venue_urls(settings, venue),
                     clock,
-                    guard_then_account(flow, paper[venue]),
+                    ticks_of(flow, account),
                     flow.handle,
                     settings.stale_feed_seconds,
                     client=client,
                     connector=feed_connector(settings, clock),
                 )
                 streams.append(feed)
-                feeds[venue] = _Crediting(feed, paper[venue], settings.paper_balance)
+                feeds[venue] = priced(account, feed, settings)
             dropped = functools.partial(dropped_ticks, streams)
             runtime = Runtime(settings, flow, engine, catalog, clock, random_id, dropped)
-            yield Parts(flow, paper, feeds, catalog, runtime)
+            yield Parts(flow, accounts, feeds, catalog, runtime)
 
 
-def _paper(
-    settings: Settings, venue: str, clock: Clock, flow: Flow, closing: contextlib.ExitStack
-) -> PaperBroker:
-    store = PaperStore(settings.data_dir / "paper.sqlite", venue)
-    closing.callback(store.close)
-    opening = dict.fromkeys(PAPER_QUOTES, settings.paper_balance)
-    return PaperBroker(store, venue_rules(settings, venue), opening, clock, flow.handle)
-
-
-class _Crediting:
-    """A feed whose watched instruments find play money in their quote asset."""
-
-    def __init__(self, feed: Feed, account: PaperBroker, amount: Decimal) -> None:
-        self.venue = feed.venue
-        self._feed = feed
-        self._account = account
-        self._amount = amount
-
-    def watch(self, instrument: Instrument) -> None:
-        self._account.credit(instrument.quote, self._amount)
-        self._feed.watch(instrument)
-
-    def unwatch(self, instrument: InstrumentId) -> None:
-        self._feed.unwatch(instrument)
-
-    def check(self, instrument: Instrument) -> None:
-        self._feed.check(instrument)
-
-    def fetch_missed(self, instrument: Instrument, source: PriceSource, since_ms: int) -> None:
-        self._feed.fetch_missed(instrument, source, since_ms)
-
-    async def run(self) -> None:
-        await self._feed.run()
-
-
-def guard_then_account(flow: Flow, account: PaperBroker) -> TickSink:
-    """The guard sees a price first; the paper account matches its orders against it after."""
-    guard_sees, account_sees = flow.on_tick, account.on_tick
-
-    def see(tick: Tick) -> None:
-        guard_sees(tick)
-        account_sees(tick)
-
-    return see
+def _cache(settings: Settings) -> InstrumentCache:
+    origins = {venue: public_rest(venue_urls(settings, venue)) for venue in settings.venues}
+    return InstrumentCache(settings.data_dir / "instruments", origins)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -301,9 +257,12 @@ async def _run(
 
 async def _drain(parts: Parts) -> None:
     """Tell and write what the accounts and the journal still hold, after their tasks ended."""
-    for broker in parts.brokers.values():
-        await broker.drain()
+    ends = (broker.drain() for broker in parts.brokers.values())
+    failed = await asyncio.gather(*ends, return_exceptions=True)
     await parts.flow.drain()
+    for error in failed:
+        if error is not None:
+            raise error
 
 
 async def _until_listed(parts: Parts, stop: asyncio.Event) -> None:

@@ -1,13 +1,24 @@
 """From settings to the parts of the service: plain values in, configured objects out."""
 
 from decimal import Decimal
+from typing import Literal
 
 from engine.clock import NS_PER_MS, NS_PER_SECOND
 from engine.core.state import GuardConfig
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
-from engine.settings import FeedTransport, GapPolicy, OnOpposite, OnSame, Settings, default_exits
+from engine.settings import (
+    FeedTransport,
+    GapPolicy,
+    MarginMode,
+    OnOpposite,
+    OnSame,
+    Settings,
+    TradingMode,
+    default_exits,
+)
+from engine.settings_addresses import HOSTS
 from engine.simulator.matching import VenueRules
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls, VenueUrls
@@ -46,11 +57,23 @@ def guard_config(settings: Settings) -> GuardConfig:
     )
 
 
+def fee_rates(venue: str) -> dict[Market, Decimal]:
+    """Return the taker fees of a venue that sizes are computed with, as fractions."""
+    return {market: TAKER_FEES[venue, market] for market in Market}
+
+
+def margin_mode(settings: Settings) -> Literal["isolated", "cross"] | None:
+    """Return the margin mode to set at the venues; None where the owner named none."""
+    if "margin_mode" not in settings.model_fields_set:
+        return None
+    return "cross" if settings.margin_mode is MarginMode.CROSS else "isolated"
+
+
 def venue_rules(settings: Settings, venue: str) -> VenueRules:
     """Return how a venue's paper account treats orders."""
     return VenueRules(
         venue=venue,
-        fee_rates={market: TAKER_FEES[venue, market] for market in Market},
+        fee_rates=fee_rates(venue),
         latency_ns=settings.paper_latency_ms * NS_PER_MS,
         slippage_bps=settings.paper_slippage_bps,
         leverage=Decimal(settings.leverage),
@@ -76,6 +99,7 @@ def venue_urls(settings: Settings, venue: str) -> VenueUrls:
             rest=settings.bybit_rest_url,
             ws_public=settings.bybit_ws_public_url,
             ws_private=settings.bybit_ws_private_url,
+            rest_public=_bybit_public(settings),
         )
     if venue == "binance":
         return BinanceUrls(
@@ -86,3 +110,10 @@ def venue_urls(settings: Settings, venue: str) -> VenueUrls:
             usdm_ws=settings.binance_usdm_ws_url,
         )
     raise Misconfigured(f"VENUES names {venue!r}, which has no adapter yet; remove it")
+
+
+def _bybit_public(settings: Settings) -> str:
+    """Bybit's demo host serves the account only; public data is mainnet's (v5 docs, demo)."""
+    demo_host = HOSTS[TradingMode.DEMO]["bybit_rest_url"]
+    is_demo = settings.trading_mode is TradingMode.DEMO and settings.bybit_rest_url == demo_host
+    return HOSTS[TradingMode.LIVE]["bybit_rest_url"] if is_demo else ""

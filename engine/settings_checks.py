@@ -21,7 +21,6 @@ from engine.settings_fields import (
     Backstop,
     Fields,
     Language,
-    MarginMode,
     OnOpposite,
     TradingMode,
     is_loopback,
@@ -58,15 +57,12 @@ def _present(value: object) -> bool:
 
 
 UNBUILT: Final[dict[str, Unbuilt]] = {
-    "trading_mode": Unbuilt(_beyond(TradingMode.PAPER), "trading with an exchange account"),
-    "live_confirmed": Unbuilt(_beyond("no"), "trading with an exchange account"),
     "venues": Unbuilt(lambda names: not set(names) <= {"bybit", "binance"}, "OKX and KuCoin"),
     "default_venue": Unbuilt(_beyond("bybit", "binance"), "OKX and KuCoin"),
     "okx_rest_url": Unbuilt(_beyond(HOSTS["paper"]["okx_rest_url"]), "OKX"),
     "okx_ws_url": Unbuilt(_beyond(HOSTS["paper"]["okx_ws_url"]), "OKX"),
     "kucoin_rest_url": Unbuilt(_beyond(HOSTS["paper"]["kucoin_rest_url"]), "KuCoin"),
     "database_url": Unbuilt(lambda url: not url.startswith("sqlite:///"), "PostgreSQL"),
-    "margin_mode": Unbuilt(_beyond(MarginMode.ISOLATED), "cross margin"),
     "on_opposite_signal": Unbuilt(_beyond(OnOpposite.CLOSE, OnOpposite.IGNORE), "reversing"),
     "max_daily_loss_percent": Unbuilt(_present, "the daily loss limit"),
     "backstop": Unbuilt(_beyond(Backstop.LINEAR), "stop orders at the exchange"),

@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from api.commands.common import Json, database, fail, load_settings, print_json
+from api.first_start import check_mode
 from api.main import serve
 from api.secrets import ADMIN_KEY_NAME, FirstStart, ensure_secrets
 from engine import logs
@@ -19,6 +20,7 @@ from engine.settings import Settings
 from storage.database import sqlite_file
 from storage.keys import ApiKeys
 from storage.lock import data_dir_lock, database_lock
+from storage.queries import Queries
 from storage.tables import Scope
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,7 @@ def run(json: Json = False) -> None:
                 has_keys=lambda: any(key.revoked_at_ns is None for key in keys.list()),
                 create_admin_key=lambda: keys.create(ADMIN_KEY_NAME, Scope.ADMIN).key,
             )
+            check_mode(first.settings, lambda: bool(Queries(engine).positions("active", 1).items))
             redactor.learn(*first.settings.secret_values())
             _show_once(first)
             failed = asyncio.run(_serve(first.settings, engine, clock, json))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from api.main import guard_then_account
+from api.accounts import guard_then_account
 from api.wiring import PAPER_QUOTES, feed_connector, guard_config, venue_rules
 from engine.clock import SystemClock
 from engine.core.guardian import Guardian

@@ -34,6 +34,7 @@ class RequestTasks:
         self._serving: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], Errand | None] = {}
         self._stopping = False
+        self._has_failed = False
 
     def start(self, work: Work, name: str, errand: Errand | None = None) -> None:
         """Begin a task; before ``run`` it waits for it, after ``stop`` nothing is begun."""
@@ -55,6 +56,9 @@ class RequestTasks:
         try:
             # What was sent outlives the cancellation, until ``drain``.
             await asyncio.shield(self._serving)
+        except Exception:
+            self._has_failed = True
+            raise
         finally:
             self.stop()
 
@@ -72,7 +76,7 @@ class RequestTasks:
         """Wait so long for what was sent, after ``run`` ended; then give it up.
 
         Raises:
-            ExceptionGroup: of what a task raised meanwhile.
+            ExceptionGroup: of what a task raised, unless ``run`` did.
         """
         self.stop()
         if self._serving is None:
@@ -82,7 +86,7 @@ class RequestTasks:
             log.warning("order.left_in_flight", venue=self._venue, request=task.get_name())
             task.cancel()
         await asyncio.wait({self._serving})
-        if not self._serving.cancelled():
+        if not self._serving.cancelled() and not self._has_failed:
             self._serving.result()
 
     async def _serve(self, main: Work) -> None:

@@ -34,10 +34,6 @@ def refusal(folder: Path, environ: dict[str, str]) -> str:
 
 
 UNBUILT_VALUES = [
-    "TRADING_MODE=demo",
-    "TRADING_MODE=testnet",
-    "TRADING_MODE=live",
-    "LIVE_CONFIRMED=yes",
     "VENUES=okx",
     "VENUES=bybit,kucoin",
     "DEFAULT_VENUE=okx",
@@ -45,7 +41,6 @@ UNBUILT_VALUES = [
     "OKX_WS_URL=ws://h",
     "KUCOIN_REST_URL=http://h",
     "DATABASE_URL=postgresql://host/db",
-    "MARGIN_MODE=cross",
     "ON_OPPOSITE_SIGNAL=reverse",
     "MAX_DAILY_LOSS_PERCENT=5",
     "BACKSTOP=all",
@@ -92,7 +87,7 @@ def test_a_default_that_is_spelt_out_is_no_error(tmp_path, field):
      "TIMEZONE=Europe/Berlin", "DEFAULT_MARKET=spot", "API_HOST=0.0.0.0", "ON_SAME_SIGNAL=add",
      "MAX_TICK_JUMP_PERCENT=10", "TRAILING_PERCENT=2", "BREAK_EVEN_PERCENT=3", "CLOSE_AT=21:30",
      "TAKE_PROFIT_LADDER=5:0.5,10:0.5", "MAX_HOLD_SECONDS=3600", "CONFIRM_MS=500",
-     "CONFIRM_TICKS=3"],
+     "CONFIRM_TICKS=3", "MARGIN_MODE=cross", "LIVE_CONFIRMED=yes"],
 )  # fmt: skip
 def test_what_is_built_may_be_set_on_paper(tmp_path, line):
     name, _, value = line.partition("=")
@@ -225,6 +220,12 @@ class TestAccounts:
         for name in ("BYBIT_API_SECRET", "BINANCE_API_KEY", "BINANCE_API_SECRET"):
             assert f"{name} is not set" in text
         assert "OKX_API_KEY" not in text
+
+    @pytest.mark.parametrize("mode", ["demo", "testnet", "live"])
+    def test_with_keys_every_mode_is_built(self, tmp_path, mode):
+        keys = {f"{venue}_API_{part}": "x" for venue in ("BYBIT", "BINANCE")
+                for part in ("KEY", "SECRET")}  # fmt: skip
+        assert Settings.load({"TRADING_MODE": mode} | keys, tmp_path).trading_mode == mode
 
     def test_a_passphrase_is_a_key_too(self, tmp_path):
         text = refusal(tmp_path, {"TRADING_MODE": "live", "VENUES": "okx"})
