@@ -40,7 +40,13 @@ from engine.venues.bybit.client_budgets import (
 from engine.venues.bybit.codes import GONE, NOT_SENT, PARAMETER
 from engine.venues.bybit.instruments import read_linear, read_spot
 from engine.venues.bybit.parse import ExecutionRow, KeyInfo, OrderIds, OrderRow, Rows
-from engine.venues.bybit.parse_events import VENUE, market_of, read_balances, read_order
+from engine.venues.bybit.parse_events import (
+    VENUE,
+    Unreadable,
+    market_of,
+    read_balances,
+    read_order,
+)
 from engine.venues.bybit.stream import PrivateDialect
 from engine.venues.catalog import Lookup
 from engine.venues.filters import NotOffered, OddFilter
@@ -124,7 +130,11 @@ class BybitAccount:
 
     async def place(self, order: Order, sent: Sent) -> Sequence[BrokerEvent]:
         """Send an order, once. What is answered is that it was taken, not that it was filled."""
-        body = order_body(order, hedged=await self._is_hedged(order))
+        hedged = await self._is_hedged(order)
+        try:
+            body = order_body(order, hedged=hedged)
+        except Unreadable as error:
+            raise RequestFailed(Verdict(Outcome.REJECTED), str(error)) from None
         try:
             ids: OrderIds = await self._client.ask(CREATE, body, urgency_of(order), sent)
         except RequestFailed as error:

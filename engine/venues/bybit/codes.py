@@ -160,8 +160,8 @@ REASONS: Mapping[str, Refusal] = {
 
 CANCEL_TYPES: Mapping[str, Refusal] = {
     "CancelByReduceOnly": Refusal.REDUCE_ONLY,
-    "CancelByNoAvailableBalance": Refusal.BALANCE,
-    "CancelAllByInsufficientBalance": Refusal.BALANCE,
+    "CancelByCannotAffordOrderCost": Refusal.BALANCE,
+    "CancelByPmTrialMmOverEquity": Refusal.BALANCE,
 }
 """``cancelType`` where it tells more than ``rejectReason``."""
 

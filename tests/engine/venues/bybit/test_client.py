@@ -20,7 +20,7 @@ from engine.venues.bybit.client_budgets import (
     TIME,
 )
 from engine.venues.bybit.parse import SHAPES
-from tests.engine.venues.bybit.venue import KEY, SECRET, Said, leg, rows
+from tests.engine.venues.bybit.venue import KEY, SECRET, Said, eventually, leg, rows
 
 BODY = {
     "category": "linear",
@@ -328,8 +328,7 @@ async def test_a_caller_that_goes_away_is_not_told_and_does_no_harm(venue):
     told = []
     async with connected(venue) as asking:
         task = asyncio.create_task(asking.ask(CREATE, BODY, Urgency.CLOSE, told.append))
-        while not venue.to(CREATED):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: venue.to(CREATED))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

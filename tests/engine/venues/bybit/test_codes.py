@@ -139,8 +139,8 @@ def test_an_http_401_is_a_key_that_is_none():
         ("EC_ReachMarketPriceLimit", "", Refusal.FILTERS),
         ("EC_CancelByOrderValueZero", "", Refusal.FILTERS),
         ("EC_NoError", "CancelByReduceOnly", Refusal.REDUCE_ONLY),
-        ("EC_NoError", "CancelByNoAvailableBalance", Refusal.BALANCE),
-        ("EC_NoError", "CancelAllByInsufficientBalance", Refusal.BALANCE),
+        ("EC_NoError", "CancelByCannotAffordOrderCost", Refusal.BALANCE),
+        ("EC_NoError", "CancelByPmTrialMmOverEquity", Refusal.BALANCE),
     ],
 )
 def test_a_rejection_after_the_answer_says_what_may_be_done_next(reason, cancel_type, refusal):

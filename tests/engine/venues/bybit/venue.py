@@ -1,5 +1,6 @@
 """A venue of a few lines: answers pybit's requests as a test says, and keeps what came."""
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -38,6 +39,14 @@ BTC_SPOT = Instrument(
     min_notional=Decimal(5),
 )
 LISTED = {instrument.id: instrument for instrument in (BTC_LINEAR, BTC_SPOT)}
+
+
+async def eventually(holds: Callable[[], object], seconds: float = 5.0) -> None:
+    for _ in range(round(seconds / 0.01)):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to hold in time")
 
 
 def lookup(venue: str, market: Market, symbol: str) -> Instrument | None:
