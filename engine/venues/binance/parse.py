@@ -52,13 +52,13 @@ def order_status(name: str) -> OrderStatus:
     return ORDER_STATUSES.get(name, OrderStatus.UNKNOWN)
 
 
-class ServerTime(Struct, rename="camel"):
+class ServerTime(Struct, frozen=True, rename="camel"):
     """``GET /api/v3/time``, ``/fapi/v1/time``: ms since the epoch."""
 
     server_time: int
 
 
-class SpotFill(Struct, rename="camel"):
+class SpotFill(Struct, frozen=True, rename="camel"):
     """An execution in the full answer to a new spot order; ``trade_id`` is unique by symbol."""
 
     price: Decimal
@@ -68,7 +68,7 @@ class SpotFill(Struct, rename="camel"):
     trade_id: int
 
 
-class OrderRow(Struct, rename="camel"):
+class OrderRow(Struct, frozen=True, rename="camel"):
     """An order of either market, as answered to placing, cancelling and asking.
 
     Attributes:
@@ -96,7 +96,7 @@ class OrderRow(Struct, rename="camel"):
         return self.orig_client_order_id or self.client_order_id
 
 
-class AlgoRow(Struct, rename="camel"):
+class AlgoRow(Struct, frozen=True, rename="camel"):
     """A conditional order of USD-M, as answered to placing, cancelling and asking.
 
     Attributes:
@@ -119,13 +119,13 @@ class AlgoRow(Struct, rename="camel"):
         return int(text) if text.isdecimal() and int(text) else None
 
 
-class AlgoDone(Struct, rename="camel"):
+class AlgoDone(Struct, frozen=True, rename="camel"):
     """The answer to a cancellation of a conditional order: its ids, elsewhere the whole order."""
 
     client_algo_id: str = ""
 
 
-class SpotTrade(Struct, rename="camel"):
+class SpotTrade(Struct, frozen=True, rename="camel"):
     """A row of ``GET /api/v3/myTrades``; ``time`` in ms."""
 
     symbol: str
@@ -149,7 +149,7 @@ class SpotTrade(Struct, rename="camel"):
         return None
 
 
-class UsdmTrade(Struct, rename="camel"):
+class UsdmTrade(Struct, frozen=True, rename="camel"):
     """A row of ``GET /fapi/v1/userTrades``; ``time`` in ms."""
 
     symbol: str
@@ -177,13 +177,13 @@ class UsdmTrade(Struct, rename="camel"):
 TradeRow = SpotTrade | UsdmTrade
 
 
-class Rates(Struct, rename="camel"):
+class Rates(Struct, frozen=True, rename="camel"):
     """Commission rates as fractions of the value."""
 
     taker: Decimal = ZERO
 
 
-class SpotBalance(Struct):
+class SpotBalance(Struct, frozen=True):
     """One asset of the spot wallet, in its own units."""
 
     asset: str
@@ -191,7 +191,7 @@ class SpotBalance(Struct):
     locked: Decimal
 
 
-class SpotAccount(Struct, rename="camel"):
+class SpotAccount(Struct, frozen=True, rename="camel"):
     """``GET /api/v3/account``. ``can_trade`` is the account's, not the key's."""
 
     can_trade: bool
@@ -199,7 +199,7 @@ class SpotAccount(Struct, rename="camel"):
     commission_rates: Rates = Rates()
 
 
-class UsdmBalance(Struct, rename="camel"):
+class UsdmBalance(Struct, frozen=True, rename="camel"):
     """A row of ``GET /fapi/v3/balance``: wallet balance, and what of it is free for margin."""
 
     asset: str
@@ -207,7 +207,7 @@ class UsdmBalance(Struct, rename="camel"):
     available_balance: Decimal
 
 
-class PositionRow(Struct, rename="camel"):
+class PositionRow(Struct, frozen=True, rename="camel"):
     """A row of ``GET /fapi/v3/positionRisk``; ``position_amt`` is negative for a short."""
 
     symbol: str
@@ -217,14 +217,14 @@ class PositionRow(Struct, rename="camel"):
     position_side: str = "BOTH"
 
 
-class AccountConfig(Struct, rename="camel"):
+class AccountConfig(Struct, frozen=True, rename="camel"):
     """``GET /fapi/v1/accountConfig``: ``dual_side_position`` is hedge mode."""
 
     dual_side_position: bool
     can_trade: bool = True
 
 
-class SymbolConfig(Struct, rename="camel"):
+class SymbolConfig(Struct, frozen=True, rename="camel"):
     """A row of ``GET /fapi/v1/symbolConfig``; ``margin_type`` CROSSED or ISOLATED."""
 
     symbol: str
@@ -232,14 +232,14 @@ class SymbolConfig(Struct, rename="camel"):
     margin_type: str = ""
 
 
-class LeverageSet(Struct, rename="camel"):
+class LeverageSet(Struct, frozen=True, rename="camel"):
     """``POST /fapi/v1/leverage``."""
 
     symbol: str
     leverage: int
 
 
-class Income(Struct, rename="camel"):
+class Income(Struct, frozen=True, rename="camel"):
     """A row of ``GET /fapi/v1/income``; ``income`` is positive when received, ``time`` in ms."""
 
     symbol: str
@@ -250,26 +250,26 @@ class Income(Struct, rename="camel"):
     tran_id: int | str
 
 
-class CommissionRate(Struct, rename="camel"):
+class CommissionRate(Struct, frozen=True, rename="camel"):
     """``GET /fapi/v1/commissionRate``: fractions of the value."""
 
     symbol: str
     taker_commission_rate: Decimal
 
 
-class ListenKey(Struct, rename="camel"):
+class ListenKey(Struct, frozen=True, rename="camel"):
     """``POST /fapi/v1/listenKey``."""
 
     listen_key: str
 
 
-class Done(Struct):
+class Done(Struct, frozen=True):
     """An answer that says no more than that it was done."""
 
     code: int = 200
 
 
-class KeyRights(Struct, rename="camel"):
+class KeyRights(Struct, frozen=True, rename="camel"):
     """``GET /sapi/v1/account/apiRestrictions``: what the key may do.
 
     Attributes:
@@ -285,7 +285,7 @@ class KeyRights(Struct, rename="camel"):
     trading_authority_expiration_time: int | None = None
 
 
-class Bar(Struct, array_like=True):
+class Bar(Struct, frozen=True, array_like=True):
     """A bar of ``GET /api/v3/klines``; ``start`` in ms. More columns follow."""
 
     start: int

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 
-class ExecutionReport(Struct):
+class ExecutionReport(Struct, frozen=True):
     """An order of the spot market changed: ``x`` what happened, ``X`` where it stands.
 
     Attributes:
@@ -44,7 +44,7 @@ class ExecutionReport(Struct):
         return self.C or self.c
 
 
-class WalletRow(Struct):
+class WalletRow(Struct, frozen=True):
     """An asset of the spot wallet: free and locked, in its own units."""
 
     a: str
@@ -52,13 +52,13 @@ class WalletRow(Struct):
     l: Decimal  # noqa: E741 - the venue's name
 
 
-class AccountPosition(Struct):
+class AccountPosition(Struct, frozen=True):
     """Spot balances that changed (``outboundAccountPosition``)."""
 
     B: tuple[WalletRow, ...]
 
 
-class UsdmOrder(Struct):
+class UsdmOrder(Struct, frozen=True):
     """The order in ``ORDER_TRADE_UPDATE``; letters as in ``ExecutionReport``.
 
     Attributes:
@@ -83,13 +83,13 @@ class UsdmOrder(Struct):
     ot: str = ""
 
 
-class OrderTradeUpdate(Struct):
+class OrderTradeUpdate(Struct, frozen=True):
     """An order of USD-M changed."""
 
     o: UsdmOrder
 
 
-class AlgoOrder(Struct):
+class AlgoOrder(Struct, frozen=True):
     """The conditional order in ``ALGO_UPDATE``.
 
     Attributes:
@@ -111,13 +111,13 @@ class AlgoOrder(Struct):
         return int(text) if text.isdecimal() and int(text) else None
 
 
-class AlgoUpdate(Struct):
+class AlgoUpdate(Struct, frozen=True):
     """A conditional order of USD-M changed."""
 
     o: AlgoOrder
 
 
-class PositionChange(Struct):
+class PositionChange(Struct, frozen=True):
     """A position in ``ACCOUNT_UPDATE``: signed amount, entry price, and BOTH, LONG or SHORT."""
 
     s: str
@@ -126,14 +126,14 @@ class PositionChange(Struct):
     ps: str = "BOTH"
 
 
-class WalletChange(Struct):
+class WalletChange(Struct, frozen=True):
     """An asset in ``ACCOUNT_UPDATE``: the new wallet balance."""
 
     a: str
     wb: Decimal
 
 
-class AccountChange(Struct):
+class AccountChange(Struct, frozen=True):
     """What changed, and why (``m``: ORDER, FUNDING_FEE, DEPOSIT, ...)."""
 
     m: str
@@ -141,13 +141,13 @@ class AccountChange(Struct):
     P: tuple[PositionChange, ...] = ()
 
 
-class AccountUpdate(Struct):
+class AccountUpdate(Struct, frozen=True):
     """Balances or positions of USD-M changed; funding tells the wallet only."""
 
     a: AccountChange
 
 
-class Nothing(Struct):
+class Nothing(Struct, frozen=True):
     """A frame whose kind says all."""
 
 
@@ -180,14 +180,14 @@ UNUSED = frozenset(
 """Kinds of user data that say nothing that is needed."""
 
 
-class Failure(Struct):
+class Failure(Struct, frozen=True):
     """The error of the WebSocket API, as that of REST."""
 
     code: int = 0
     msg: str = ""
 
 
-class Frame(Struct):
+class Frame(Struct, frozen=True):
     """Any frame: an answer to a request, an event of a subscription, or a bare event."""
 
     e: str = ""
@@ -197,7 +197,7 @@ class Frame(Struct):
     error: Failure | None = None
 
 
-class _Kind(Struct):
+class _Kind(Struct, frozen=True):
     e: str = ""
 
 
