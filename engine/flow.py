@@ -25,6 +25,7 @@ from typing import Any
 import structlog
 
 from engine.commands import Commands
+from engine.core.adopting import Obstacle
 from engine.core.guardian import Guardian
 from engine.core.stall import STALL_NS
 from engine.lease import Gate, HeldLease, fenced_in
@@ -45,6 +46,7 @@ from engine.model.events import (
     ExitsAmended,
     OrderDeferred,
     OrderUpdated,
+    PositionAdopted,
     Started,
 )
 from engine.model.exit_checks import ExitProblem
@@ -145,6 +147,10 @@ class Flow:
     def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
         """Why an amendment cannot be made; empty when it can."""
         return self._guardian.amendment_problems(event)
+
+    def adoption_obstacles(self, event: PositionAdopted) -> Sequence[Obstacle]:
+        """Why an adoption cannot be made; empty when it can."""
+        return self._guardian.adoption_obstacles(event)
 
     def tick_counts(self) -> Mapping[str, int]:
         """Return how many prices were held, and what became of them, by venue and source."""

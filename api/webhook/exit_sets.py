@@ -43,7 +43,7 @@ def check_exits(signal: Signal, config: GuardConfig) -> None:
         return
     asked = signal.exits
     errors = [
-        FieldError(found.field, found.remedy + _origin(found.field, asked))
+        FieldError(found.field, found.remedy + origin(found.field, asked))
         for found in _problems(signal, config)
     ]
     needs_stop = signal.size is not None and signal.size.kind is SizeKind.RISK_PERCENT
@@ -60,7 +60,7 @@ def _opens(signal: Signal) -> bool:
 
 
 def _problems(signal: Signal, config: GuardConfig) -> Iterator[ExitProblem]:
-    asked, exits = signal.exits, exits_of(signal, config)
+    asked, exits = signal.exits, exits_of(signal.exits, config)
     at_ns, instrument = signal.received_at_ns, signal.instrument.id
     by_default = Situation(side_of(signal), instrument, config.trigger, at_ns)
     now = replace(by_default, trigger=asked.trigger or config.trigger)
@@ -69,8 +69,8 @@ def _problems(signal: Signal, config: GuardConfig) -> Iterator[ExitProblem]:
     yield from orphans(exits, asked)
 
 
-def _origin(field: str, asked: ExitChanges) -> str:
-    """Name the setting that a rule comes from, where the signal does not mention it."""
+def origin(field: str, asked: ExitChanges) -> str:
+    """Name the setting that a rule comes from, where the sender does not mention it."""
     name = _WITH_UNIT.get(field, field.removesuffix("_percent"))
     if getattr(asked, name) is not None:
         return ""

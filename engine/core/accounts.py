@@ -39,6 +39,7 @@ class Accounts:
         modes: per venue, whether its first report told hedge mode; hedged: venues whose last one
             did; mode_changed: those of which the two differ.
         legs: in hedge mode, base quantity that is held of a leg and not ours.
+        glances: instruments watched for an adoption, and until when (elapsed ns).
     """
 
     read_ns: dict[str, int] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Accounts:
     hedged: set[str] = field(default_factory=set)
     mode_changed: set[str] = field(default_factory=set)
     legs: dict[tuple[InstrumentId, Side], Decimal] = field(default_factory=dict)
+    glances: dict[InstrumentId, int] = field(default_factory=dict)
 
     def note_moved(self, instrument: Instrument, monotonic_ns: int) -> None:
         """Note that what is held may have changed."""

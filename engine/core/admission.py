@@ -41,12 +41,12 @@ class Entry(Struct, frozen=True):
     funds: Decimal
 
 
-def exits_of(signal: Signal, config: GuardConfig) -> Exits:
-    """Return the rules an entry carries: what the signal says, else the defaults.
+def exits_of(asked: ExitChanges, config: GuardConfig) -> Exits:
+    """Return the rules that a new position carries: what is asked for, else the defaults.
 
     A ladder that closes all replaces the default take-profit, a take-profit the default ladder.
     """
-    defaults, asked = config.exits, signal.exits
+    defaults = config.exits
     if asked.ladder and closes_all(asked.ladder):
         defaults = replace(defaults, take_profit=Disarmed())
     if asked.take_profit is not None and asked.ladder is None:
@@ -136,7 +136,7 @@ def admit(state: State, signal: Signal, price: Decimal) -> Entry:
     """
     config, instrument = state.config, signal.instrument
     side = side_of(signal)
-    exits = exits_of(signal, config)
+    exits = exits_of(signal.exits, config)
     _check_deviation(config, signal, price)
     _check_sides(exits, side, price)
     _check_set(state, signal, exits, price)

@@ -10,6 +10,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from engine.core.adopting import (
+    Obstacle,
+    adoption_obstacles,
+    end_glances,
+    on_adoption_wanted,
+    on_position_adopted,
+)
 from engine.core.amending import amendment_problems, on_exits_amended
 from engine.core.arming import save_peaks
 from engine.core.asking import ask_overdue
@@ -41,6 +48,7 @@ from engine.model.effects import NOTHING, Effects, SaveBot
 from engine.model.events import (
     AccountReported,
     AccountResumed,
+    AdoptionWanted,
     BalancesReported,
     BotSwitched,
     ClockAdvanced,
@@ -58,6 +66,7 @@ from engine.model.events import (
     OrderLookedUp,
     OrderSent,
     OrderUpdated,
+    PositionAdopted,
     PricesChecked,
     PricesMissed,
     SignalReceived,
@@ -106,6 +115,8 @@ class Guardian:
             FeedLost: _on_feed_lost,
             FeedResumed: _on_feed_resumed,
             ExitsAmended: on_exits_amended,
+            AdoptionWanted: on_adoption_wanted,
+            PositionAdopted: on_position_adopted,
             PricesChecked: on_prices_checked,
             PricesMissed: on_prices_missed,
             LeaseChanged: on_lease_changed,
@@ -166,6 +177,10 @@ class Guardian:
     def amendment_problems(self, event: ExitsAmended) -> Sequence[ExitProblem]:
         """Why an amendment cannot be made; empty when it can."""
         return amendment_problems(self._state, event)
+
+    def adoption_obstacles(self, event: PositionAdopted) -> Sequence[Obstacle]:
+        """Why an adoption cannot be made; empty when it can."""
+        return adoption_obstacles(self._state, event)
 
     def edges(self) -> Mapping[str, int]:
         """Return how often orders and positions went from one state to another."""
@@ -295,6 +310,7 @@ def _on_clock(state: State, event: ClockAdvanced) -> None:
     ask_again(state)
     ask_while_blind(state)
     read_due(state)
+    end_glances(state)
     resend_deferred(state)
     retry_exits(state)
     retry_rungs(state)

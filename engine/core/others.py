@@ -8,14 +8,26 @@ may tell its leg; one that does not waits for the report.
 from decimal import Decimal
 
 from engine.core.accounting import base_fee
+from engine.core.accounts import Holding, holdings
 from engine.core.state import State
 from engine.model.exits import Side
 from engine.model.instrument import InstrumentId, Market
 from engine.model.money import ZERO
 from engine.model.order import Fill, OrderSide
+from engine.model.position import Position
 
 Figures = tuple[Decimal, ...]
 """What is not ours of an instrument: signed where the venue nets, else long leg and short leg."""
+
+
+def sharing(state: State, holding: Holding) -> list[Position]:
+    """Positions that are parts of one figure: of an instrument, on spot of an asset."""
+    parts = (
+        key
+        for key in state.instruments_held()
+        if holdings(state.markets[key].instrument)[0] == holding
+    )
+    return [position for key in parts for position in state.active_on(key)]
 
 
 def keeps_legs(state: State, instrument: InstrumentId) -> bool:

@@ -10,12 +10,12 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from engine.core.accounts import Holding, holdings
+from engine.core.accounts import holdings
 from engine.core.admission import LIQUIDATION_MARGIN
 from engine.core.asking import look_up
 from engine.core.closing import BEFORE_CLOSE
 from engine.core.fills import book_held_back, book_unclaimed, keep_unclaimed
-from engine.core.others import Figures, count_figures, figures, keeps_legs, known_on
+from engine.core.others import Figures, count_figures, figures, keeps_legs, known_on, sharing
 from engine.core.position_mode import note_mode
 from engine.core.state import State
 from engine.model.effects import ReadAccount, SaveBalance
@@ -101,8 +101,7 @@ def on_account_resumed(state: State, event: AccountResumed) -> None:
 
     A request that has not left us yet would be found absent, which would prove nothing.
     """
-    every = (*state.orders.values(), *state.backstops.live.values())
-    orders = [order for order in every if order.instrument.id.venue == event.venue]
+    orders = [o for o in state.orders.values() if o.instrument.id.venue == event.venue]
     for order in orders:
         if order.status is not OrderStatus.INTENDED:
             look_up(state, order)
@@ -190,18 +189,8 @@ def _counts(state: State, instrument: Instrument, event: AccountReported) -> boo
     """Tell whether what a report says of an instrument can be compared with our books."""
     holding = holdings(instrument)[0]
     under_way = any(holding in holdings(order.instrument) for order in state.orders.values())
-    resolving = any(p.id in state.resolving for p in _sharing(state, holding))
+    resolving = any(p.id in state.resolving for p in sharing(state, holding))
     return not (under_way or resolving or state.accounts.has_moved(instrument, event.as_of_ns))
-
-
-def _sharing(state: State, holding: Holding) -> list[Position]:
-    """Positions that are parts of one figure: of an instrument, on spot of an asset."""
-    parts = (
-        key
-        for key in state.instruments_held()
-        if holdings(state.markets[key].instrument)[0] == holding
-    )
-    return [position for key in parts for position in state.active_on(key)]
 
 
 def _legs(
@@ -214,7 +203,7 @@ def _legs(
 
     Where the venue nets, one row has the sum of both sides; where it keeps two, each is its own.
     """
-    positions = _sharing(state, holdings(instrument)[0])
+    positions = sharing(state, holdings(instrument)[0])
     apart = keeps_legs(state, instrument.id)
     legs = []
     for side in Side:

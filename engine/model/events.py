@@ -84,6 +84,30 @@ class ExitsAmended(Struct, frozen=True):
     at_ns: int
 
 
+class AdoptionWanted(Struct, frozen=True):
+    """The owner is about to hand a position over: its price and the account are needed soon."""
+
+    instrument: Instrument
+    at_ns: int
+
+
+class PositionAdopted(Struct, frozen=True):
+    """The owner handed over what the venue holds of an instrument and is not ours.
+
+    ``Guardian.adoption_obstacles`` is empty. ``position_id`` is a fresh random id. ``side`` names
+    the leg where there are two. ``entry_price``, quote asset, is for spot, where the venue keeps
+    none; None takes the price now.
+    """
+
+    position_id: str
+    instrument: Instrument
+    exits: ExitChanges
+    actor: str
+    at_ns: int
+    side: Side | None = None
+    entry_price: Decimal | None = None
+
+
 class BotSwitched(Struct, frozen=True):
     """The owner started or stopped the acceptance of entries."""
 
@@ -311,6 +335,8 @@ Event = (
     | SignalReceived
     | CloseRequested
     | ExitsAmended
+    | AdoptionWanted
+    | PositionAdopted
     | BotSwitched
     | OrderSent
     | OrderUpdated
