@@ -63,7 +63,15 @@ def position_json(position: Position) -> Json:
         "net_pnl": money(position.net_pnl),
         "strategy": position.strategy,
         "reaction_ms": position.reaction_ms,
+        "backstop": _backstop(position),
     }
+
+
+def _backstop(position: Position) -> Json | None:
+    """The stop order at the venue: its price while it rests, else why there is none."""
+    if position.backstop is None and position.backstop_problem is None:
+        return None
+    return {"price": money(position.backstop), "problem": position.backstop_problem}
 
 
 def _unrealized(position: Position) -> Decimal | None:
@@ -129,6 +137,7 @@ def balance_json(balance: Balance) -> Json:
     """The contract's Balance."""
     return {
         "venue": balance.venue,
+        "market": None if balance.market is None else str(balance.market),
         "asset": balance.asset,
         "total": money(balance.total),
         "free": money(balance.free),

@@ -9,6 +9,7 @@ from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
 from engine.settings import (
+    Backstop,
     FeedTransport,
     GapPolicy,
     MarginMode,
@@ -54,7 +55,17 @@ def guard_config(settings: Settings) -> GuardConfig:
         max_open_positions=settings.max_open_positions,
         add_on_same=settings.on_same_signal is OnSame.ADD,
         max_tick_jump_percent=settings.max_tick_jump_percent,
+        backstops=_backstop_markets(settings),
+        backstop_extra_percent=settings.backstop_extra_percent,
     )
+
+
+def _backstop_markets(settings: Settings) -> frozenset[Market]:
+    """The markets with stop orders at the venue; none on paper, whose account dies with us."""
+    if settings.trading_mode is TradingMode.PAPER:
+        return frozenset()
+    markets = {Backstop.OFF: (), Backstop.LINEAR: (Market.LINEAR,), Backstop.ALL: tuple(Market)}
+    return frozenset(markets[settings.backstop])
 
 
 def fee_rates(venue: str) -> dict[Market, Decimal]:

@@ -18,7 +18,6 @@ from engine.model.rules.ladder import Rung
 from engine.settings_addresses import HOSTS, needed
 from engine.settings_fields import (
     TELLING,
-    Backstop,
     Fields,
     Language,
     OnOpposite,
@@ -65,8 +64,6 @@ UNBUILT: Final[dict[str, Unbuilt]] = {
     "database_url": Unbuilt(lambda url: not url.startswith("sqlite:///"), "PostgreSQL"),
     "on_opposite_signal": Unbuilt(_beyond(OnOpposite.CLOSE, OnOpposite.IGNORE), "reversing"),
     "max_daily_loss_percent": Unbuilt(_present, "the daily loss limit"),
-    "backstop": Unbuilt(_beyond(Backstop.LINEAR), "stop orders at the exchange"),
-    "backstop_extra_percent": Unbuilt(_beyond(5), "stop orders at the exchange"),
     "owner_language": Unbuilt(_beyond(Language.EN), "Russian"),
     "telegram_bot_token": Unbuilt(_present, "Telegram"),
     "telegram_chat_id": Unbuilt(_present, "Telegram"),

@@ -336,10 +336,11 @@ class Fields(BaseSettings):
 
     backstop: Backstop = Field(
         Backstop.LINEAR,
-        description="stop orders kept at the exchange: linear, all, off (not built yet)",
+        description="stop orders at the exchange, for when this host is gone: linear, all, off; "
+        "none on paper",
     )
     backstop_extra_percent: Amount = Field(
-        Decimal(5), gt=0, le=100, description="how far beyond the stop-loss they lie, in % of price"
+        Decimal(5), gt=0, le=100, description="how far beyond the stop-loss they lie, in % of it"
     )
     allow_risky_keys: Confirmation = Field(
         Confirmation.NO, description="yes trades with keys that may withdraw or transfer"

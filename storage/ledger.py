@@ -55,7 +55,7 @@ class SqlLedger:
         self._put_signal = _upsert(name, SIGNALS, ["id"])
         self._put_position = _upsert(name, POSITIONS, ["id"])
         self._put_order = _upsert(name, ORDERS, ["client_order_id"], _ORDER_FACTS)
-        self._put_balance = _upsert(name, BALANCES, ["venue", "asset"])
+        self._put_balance = _upsert(name, BALANCES, ["venue", "wallet", "asset"])
         self._put_setting = _upsert(name, SETTINGS, ["name"])
         self._add_fill = _add_fill(name)
         self._add_event = insert(EVENTS).inline()
@@ -136,7 +136,7 @@ class _Batch:
         self.positions: dict[str, Position] = {}
         self.orders: list[rows.Values] = []
         self.fills: list[rows.Values] = []
-        self.balances: dict[tuple[str, str], rows.Values] = {}
+        self.balances: dict[tuple[str, str, str], rows.Values] = {}
         self.settings: dict[str, rows.Values] = {}
         self.events: list[rows.Values] = []
         self.notices: list[rows.Values] = []
@@ -158,8 +158,8 @@ class _Batch:
             case SendNotice():
                 self.notices.append(rows.notice_values(record))
             case SaveBalance():
-                key = record.balance.venue, record.balance.asset
-                self.balances[key] = rows.balance_values(record)
+                values = rows.balance_values(record)
+                self.balances[values["venue"], values["wallet"], values["asset"]] = values
             case SaveBot():
                 value = {"name": ACCEPTING, "value": record.accepting, "at": record.at_ns}
                 self.settings[ACCEPTING] = value

@@ -63,8 +63,9 @@ def read_bot_state(connection: Connection) -> BotState:
 
 
 def read_balances(connection: Connection) -> tuple[Balance, ...]:
-    """Read all balances as last reported, by venue and asset."""
-    statement = select(BALANCES).order_by(BALANCES.c.venue, BALANCES.c.asset)
+    """Read all balances as last reported, by venue, asset and wallet."""
+    order = (BALANCES.c.venue, BALANCES.c.asset, BALANCES.c.wallet)
+    statement = select(BALANCES).order_by(*order)
     return tuple(map(rows.balance_struct, _rows(connection, statement)))
 
 

@@ -10,13 +10,14 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import RowMapping
 
 from engine.clock import iso_z
 from engine.model.effects import AppendEvent, SaveBalance, SaveFill, SendNotice
 from engine.model.events import Balance
 from engine.model.exit_lines import ExitLine, exit_lines
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, Market
 from engine.model.money import plain
 from engine.model.order import Fill, Order
 from engine.model.position import Position
@@ -63,7 +64,7 @@ _POSITION = Columns(
 )
 _ORDER = Columns(Order, {"created_at_ns": "created_at"}, left_out="trigger_received_ns")
 _FILL = Columns(Fill, {"time_ns": "time"}, left_out="leg")
-_BALANCE = Columns(Balance, {})
+_BALANCE = Columns(Balance, {}, left_out="market")
 _EVENT = Columns(AppendEvent, {"at_ns": "at"})
 _NOTICE = Columns(SendNotice, {"at_ns": "at"})
 
@@ -155,11 +156,14 @@ def fill_struct(row: RowMapping) -> Fill:
 
 
 def balance_values(record: SaveBalance) -> Values:
-    return {**_BALANCE.values(record.balance), "at": record.at_ns}
+    """Return the columns of a balance; a key has no null, so no wallet of its own is empty."""
+    wallet = record.balance.market or ""
+    return {**_BALANCE.values(record.balance), "wallet": str(wallet), "at": record.at_ns}
 
 
 def balance_struct(row: RowMapping) -> Balance:
-    return _BALANCE.build(row)
+    market = Market(row["wallet"]) if row["wallet"] else None
+    return replace(_BALANCE.build(row), market=market)
 
 
 def event_values(record: AppendEvent) -> Values:

@@ -155,6 +155,9 @@ class PositionRow(Row, table=True):
     dust: Decimal = _amount()
     fees_unvalued: bool
     exit_generation: int
+    backstop: Decimal | None = _amount()
+    backstop_problem: str | None
+    backstop_generation: int = Field(default=-1, sa_column_kwargs={"server_default": "-1"})
 
 
 class OrderRow(Row, table=True):
@@ -252,10 +255,14 @@ class NoticeRow(Row, table=True):
 
 
 class BalanceRow(Row, table=True):
-    """One asset of one venue's account as last reported."""
+    """One asset of one venue's account as last reported.
+
+    ``wallet`` is the market whose wallet it is in, empty where the venue has one for all.
+    """
 
     __tablename__ = "balances"
     venue: str = Field(primary_key=True)
+    wallet: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
     total: Decimal = _amount()
     free: Decimal = _amount()

@@ -7,6 +7,7 @@ from engine.core.refusals import resume_closing
 from engine.core.state import State
 from engine.model.effects import LookUpOrder
 from engine.model.events import OrderSent
+from engine.model.ids import ID_LENGTH
 from engine.model.order import Order
 
 FIRST_ASK_NS = 1_000_000_000
@@ -20,7 +21,7 @@ def look_up(state: State, order: Order) -> None:
     if state.path.waits(key):
         return
     state.looking.add(key)
-    if key in state.orders:
+    if state.order(key) is not None:
         note_doubt(state, order)
     state.command(LookUpOrder(order))
 
@@ -38,8 +39,9 @@ def look_up_first(state: State, order: Order) -> None:
 
 
 def keep_asking(state: State, order: Order) -> None:
-    """Have an order looked up soon, unless that is arranged already."""
-    if order.client_order_id not in state.asking:
+    """Have an order looked up soon, unless that is arranged already; one that rests has time."""
+    known = state.asking.get(order.client_order_id)
+    if known is None or known.pause_ns > LONGEST_ASK_NS:
         ask_in(state, order, FIRST_ASK_NS)
 
 
@@ -47,10 +49,14 @@ def ask_overdue(state: State) -> None:
     """Look up orders in flight of which nothing was heard, with growing pauses up to 10 s."""
     for key, asking in list(state.asking.items()):
         if state.elapsed_ns >= asking.due_ns:
-            order = state.orders[key]
+            order = _live(state, key)
             ask_in(state, order, min(2 * asking.pause_ns, LONGEST_ASK_NS))
             look_up(state, order)
     _tell_doubts(state)
+
+
+def _live(state: State, key: str) -> Order:
+    return state.orders.get(key) or state.backstops.live[key[:ID_LENGTH]]
 
 
 def note_submitted(state: State, order: Order) -> None:
@@ -91,7 +97,7 @@ def _tell_doubts(state: State) -> None:
     for key, doubt in list(state.path.doubts.items()):
         if not doubt.told and state.elapsed_ns - doubt.since_ns >= TELL_DOUBT_NS:
             state.path.doubts[key] = replace(doubt, told=True)
-            _tell(state, "order.unresolved", state.orders[key])
+            _tell(state, "order.unresolved", _live(state, key))
 
 
 def note_resolved(state: State, order: Order) -> None:

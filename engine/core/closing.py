@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from engine.core.arming import disarm
 from engine.core.asking import LONGEST_ASK_NS, ask_in, look_up_first, note_submitted
+from engine.core.backstop_orders import locks
 from engine.core.finishing import finish_if_flat, finish_if_nothing_left, meets_minimums
 from engine.core.outcomes import reject_close_signal, settle_close_signal
 from engine.core.refusals import (
@@ -71,11 +72,14 @@ def close(state: State, position: Position, wish: Wish) -> bool:
     if position.id in state.resolving:
         state.deferred.setdefault(position.id, []).append(wish)
         if wish.part is None and position.status in BEFORE_CLOSE:
-            _begin_closing(state, position, wish.cause)
+            begin_closing(state, position, wish.cause)
     elif position.status not in BEFORE_CLOSE:
         pass
     elif wish.part is None or _leaves_nothing(state, position, wish.part, wish.cause.reason):
         close_whole(state, position, wish.cause)
+    elif locks(state, position):
+        if wish.cause.reason is not ExitReason.LADDER:  # rungs keep their own sum
+            state.deferred.setdefault(position.id, []).append(wish)
     else:
         return _close_part(state, position, wish.part, wish.cause)
     return True
@@ -89,6 +93,8 @@ def remaining(state: State, position: Position) -> Decimal:
 def in_flight(state: State, position: Position, reason: ExitReason | None = None) -> Decimal:
     """What exits that are not final still ask for, those of one reason or all."""
     exits = [o for o in exits_of(state, position) if reason is None or o.reason is reason]
+    if state.backstops.is_executing(position.id) and reason is None:
+        exits.append(state.backstops.live[position.id])
     return sum((order.qty - order.filled_qty for order in exits), ZERO)
 
 
@@ -133,13 +139,14 @@ def _close_part(state: State, position: Position, part: Decimal, cause: Cause) -
 
 def close_whole(state: State, position: Position, cause: Cause) -> None:
     """Take the position out of the book and close all of it, once."""
-    state.part_rests.pop(position.id, None)
-    position = _begin_closing(state, position, cause)
+    position = begin_closing(state, position, cause)
     if not finish_if_flat(state, position):
         _send_rest(state, position, cause)
 
 
-def _begin_closing(state: State, position: Position, cause: Cause) -> Position:
+def begin_closing(state: State, position: Position, cause: Cause) -> Position:
+    """Take the position out of the book: from here on all of it is being closed."""
+    state.part_rests.pop(position.id, None)
     disarm(state, position)
     return state.put_position(
         replace(
@@ -163,12 +170,15 @@ def _send_rest(state: State, position: Position, cause: Cause) -> None:
     """
     if position.id in state.resolving:
         return
+    if locks(state, position):
+        _close_after(state, position, cause)
+        return
     room = MAX_EXITS_IN_FLIGHT - len(exits_of(state, position))
     for _ in range(min(room, 1) if position.id in state.retries else room):
         qty = remaining(state, position)
         if qty <= ZERO:
             return
-        alone = not state.orders_of(position.id)
+        alone = not (state.orders_of(position.id) or state.backstops.is_executing(position.id))
         bound = spare(state, position)
         if bound is not None:
             qty = min(qty, bound)
@@ -178,6 +188,13 @@ def _send_rest(state: State, position: Position, cause: Cause) -> None:
             return
         _send_exit(state, position, qty, cause)
         position = state.positions[position.id]
+
+
+def _close_after(state: State, position: Position, cause: Cause) -> None:
+    """Keep why a position is closed until what locks it is gone."""
+    wishes = state.deferred.setdefault(position.id, [])
+    if all(wish.part is not None for wish in wishes):
+        wishes.append(Wish(cause))
 
 
 def spare(state: State, position: Position) -> Decimal | None:

@@ -10,6 +10,7 @@ from engine.core.asking import FIRST_ASK_NS, ask_in, look_up_first, note_resolve
 from engine.core.closing import BEFORE_CLOSE, retry_exits
 from engine.core.ladder import retry_rungs
 from engine.core.order_path import Postponed, Retry
+from engine.core.orders import move_order
 from engine.core.refusals import REFUSALS_UNTIL_STUCK, alarm_stuck
 from engine.core.resend import resend_or_drop
 from engine.core.state import State
@@ -21,6 +22,9 @@ from engine.model.position import Position
 
 SHORTEST_PAUSE_NS = 1_000_000_000
 LONGEST_PAUSE_NS = 60_000_000_000
+BACKSTOP_TIMES = 4
+"""A backstop waits as if it had been put off so often: other requests come first."""
+
 NOT_HEARD_OF = (OrderStatus.INTENDED, OrderStatus.SENT)
 
 
@@ -30,8 +34,11 @@ def on_order_deferred(state: State, event: OrderDeferred) -> None:
     What the venue has said of an order before weighs more: that order is looked up.
     """
     key = event.client_order_id
-    order = state.orders.get(key)
+    order = state.order(key)
     if order is None or state.path.waits(key):
+        return
+    if order.purpose is Purpose.BACKSTOP:
+        _put_off(state, order, event)
         return
     before = state.path.postponed.get(key)
     if before is not None and state.elapsed_at_utc(event.at_ns) < before.resent_ns:
@@ -49,6 +56,19 @@ def on_order_deferred(state: State, event: OrderDeferred) -> None:
         refusals = state.retries.get(order.position_id)
         if times + (refusals.refusals if refusals else 0) >= REFUSALS_UNTIL_STUCK:
             alarm_stuck(state, state.positions[order.position_id], order.message)
+
+
+def _put_off(state: State, order: Order, event: OrderDeferred) -> None:
+    """The venue did not take a backstop: another one is placed after the pause."""
+    if order.status not in NOT_HEARD_OF:
+        ask_in(state, order, FIRST_ASK_NS)
+        return
+    due_ns = _due_ns(state, event, BACKSTOP_TIMES)
+    _pause_venue(state, order, event, due_ns)
+    state.backstops.retry_ns[order.position_id] = due_ns
+    state.backstops.cancelling.add(order.position_id)
+    message = event.message or "the venue did not take it"
+    move_order(state, replace(order, message=message), OrderStatus.CANCELLED)
 
 
 def _postpone(state: State, order: Order, event: OrderDeferred, times: int) -> None:

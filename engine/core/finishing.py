@@ -36,9 +36,15 @@ def _is_dust(state: State, position: Position) -> bool:
 
 
 def finish_if_flat(state: State, position: Position) -> bool:
-    """Finish a position being closed when nothing sellable is left and nothing is in flight."""
+    """Finish a position being closed when nothing sellable is left and nothing is in flight.
+
+    Or have it finished when its backstop is gone: one that outlived it would be forgotten.
+    """
     if state.orders_of(position.id) or not _is_dust(state, position):
         return False
+    if position.id in state.backstops.live:
+        state.backstops.looks[position.id] = None
+        return True
     finish(state, position, position.exit_reason)
     return True
 
@@ -50,6 +56,11 @@ def finish_if_nothing_left(state: State, position: Position, reason: ExitReason 
     if state.orders_of(position.id):
         state.put_position(replace(position, exit_reason=reason))  # unless more is bought
         return False
+    if position.id in state.backstops.live:
+        disarm(state, position)
+        closing = PositionStatus.CLOSING
+        state.put_position(replace(position, status=closing, exit_reason=reason))
+        return True
     finish(state, position, reason)
     return True
 

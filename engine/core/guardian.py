@@ -20,6 +20,8 @@ from engine.core.adopting import (
 from engine.core.amending import amendment_problems, on_exits_amended
 from engine.core.arming import save_peaks
 from engine.core.asking import ask_overdue
+from engine.core.backstop import look_again, note_liquidations, tend_backstops
+from engine.core.backstop_orders import let_go
 from engine.core.belief import PriceName
 from engine.core.closing import on_close_requested, retry_exits
 from engine.core.deferral import on_instrument_refreshed, on_order_deferred, resend_deferred
@@ -75,6 +77,7 @@ from engine.model.events import (
     TradingStopped,
 )
 from engine.model.exit_checks import ExitProblem
+from engine.model.ids import Purpose
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import Order
 from engine.model.position import GuardStatus, Position
@@ -107,7 +110,7 @@ class Guardian:
             OrderFilled: on_order_filled,
             FundingPaid: on_funding,
             BalancesReported: on_balances_reported,
-            AccountReported: on_account_reported,
+            AccountReported: _on_account_reported,
             AccountResumed: on_account_resumed,
             TradingStopped: on_trading_stopped,
             TradingResumed: on_trading_resumed,
@@ -148,6 +151,10 @@ class Guardian:
         """Return orders that are not final."""
         return list(self._state.orders.values())
 
+    def backstops(self) -> Sequence[Order]:
+        """Return the backstops that are not final."""
+        return list(self._state.backstops.live.values())
+
     def price(self, instrument: InstrumentId) -> Decimal | None:
         """Return the latest trade price (else the mid) of a watched instrument, else None."""
         view = self._state.markets.get(instrument)
@@ -167,7 +174,12 @@ class Guardian:
         return list(self._state.resolving)
 
     def entry_refusal(self, order: Order, at_ns: int) -> str | None:
-        """Why an entry must not be sent after its commit; None when it may be."""
+        """Why an entry must not be sent after its commit; None when it may be.
+
+        So with a backstop, which counts as sent from then on.
+        """
+        if order.purpose is Purpose.BACKSTOP:
+            return let_go(self._state, order)
         return entry_refusal(self._state, order, at_ns)
 
     def waits(self, order: Order) -> bool:
@@ -210,6 +222,7 @@ class Guardian:
         state = self._state
         state.advance(getattr(event, "at_ns", 0))
         self._steps[kind](state, event)
+        tend_backstops(state)
         return state.take_effects()
 
     def _on_trade(self, tick: TradeTick) -> Effects:
@@ -255,7 +268,13 @@ class Guardian:
         state = self._state
         state.advance_to_frame(arrivals[0].received_ns)
         on_arrivals(state, view, arrivals)
+        tend_backstops(state)
         return state.take_effects()
+
+
+def _on_account_reported(state: State, event: AccountReported) -> None:
+    note_liquidations(state, event)
+    on_account_reported(state, event)
 
 
 def _on_bot_switched(state: State, event: BotSwitched) -> None:
@@ -314,6 +333,7 @@ def _on_clock(state: State, event: ClockAdvanced) -> None:
     resend_deferred(state)
     retry_exits(state)
     retry_rungs(state)
+    look_again(state)
     if state.elapsed_ns >= state.peaks_due_ns:
         state.peaks_due_ns = state.elapsed_ns + SAVE_PEAKS_NS
         save_peaks(state, SAVED_PEAKS)

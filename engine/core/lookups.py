@@ -28,7 +28,7 @@ def on_order_looked_up(state: State, event: OrderLookedUp) -> None:
     position = state.positions.get(parsed[0]) if parsed else None
     if parsed is None or position is None:
         return
-    order = state.orders.get(key)
+    order = state.order(key)
     if order is None:
         _take_unknown(state, position, parsed[2], event)
     elif event.found:
@@ -112,9 +112,10 @@ def _is_contradicted(
 def _book_found(state: State, order: Order, event: OrderLookedUp) -> None:
     key = order.client_order_id
     for fill in event.fills:
-        book_fill(state, state.orders[key], fill)
+        book_fill(state, state.order(key) or order, fill)
+    now = state.order(key) or order
     live = replace(
-        state.orders[key],
+        now,
         venue_order_id=event.venue_order_id or order.venue_order_id,
         message=event.message or order.message,
     )

@@ -4,9 +4,11 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.accounting import apply_entry, apply_exit
+from engine.core.accounting import apply_entry, apply_exit, split_fill
 from engine.core.arming import arm, with_thresholds
 from engine.core.asking import (
+    FIRST_ASK_NS,
+    ask_in,
     cancel_resend,
     keep_asking,
     look_up,
@@ -15,6 +17,7 @@ from engine.core.asking import (
     note_sent,
     note_taken,
 )
+from engine.core.backstop_ends import on_backstop_filled, on_backstop_moved
 from engine.core.closing import (
     BEFORE_CLOSE,
     BEING_CLOSED,
@@ -48,7 +51,7 @@ from engine.model.signal import Outcome
 
 def on_order_sent(state: State, event: OrderSent) -> None:
     """The request left: note the reaction time, and when to ask if nothing is heard."""
-    order = state.orders.get(event.client_order_id)
+    order = state.order(event.client_order_id)
     if order is None:
         return
     if order.status is OrderStatus.INTENDED:
@@ -62,7 +65,7 @@ def on_order_sent(state: State, event: OrderSent) -> None:
 
 def on_order_updated(state: State, event: OrderUpdated) -> None:
     """Move an order along its table; a final status waits until all of its fills are booked."""
-    order = state.orders.get(event.client_order_id)
+    order = state.order(event.client_order_id)
     if order is None:
         return
     if event.status is OrderStatus.UNKNOWN:
@@ -93,6 +96,9 @@ def move_order(
     state: State, order: Order, status: OrderStatus, refusal: Refusal = Refusal.OTHER
 ) -> None:
     """Give an order a status and, if that is final, go on with its position."""
+    if order.purpose is Purpose.BACKSTOP:
+        on_backstop_moved(state, order, replace(order, status=status), refusal)
+        return
     order = state.put_order(replace(order, status=status))
     if not order.is_final:
         return
@@ -186,15 +192,35 @@ def book_fill(state: State, order: Order, fill: Fill) -> None:
             venue_order_id=fill.venue_order_id or order.venue_order_id,
         )
     )
-    state.save(SaveFill(fill, order.position_id))
     position = state.positions[order.position_id]
-    if order.purpose is Purpose.EXIT:
-        _book_exit_fill(state, position, order, fill)
-    else:
+    if order.purpose in (Purpose.ENTRY, Purpose.ADD):
+        state.save(SaveFill(fill, order.position_id))
         _book_entry_fill(state, apply_entry(position, fill))
+        return
+    if order.purpose is Purpose.BACKSTOP:
+        ask_in(state, order, FIRST_ASK_NS)
+        position = on_backstop_filled(state, position)
+    held = _of_held(state, position, fill)
+    if held is not None:
+        _book_exit_fill(state, position, order, held)
+
+
+def _of_held(state: State, position: Position, fill: Fill) -> Fill | None:
+    """The part of an exit's fill that sold what is ours; None where nothing of it did.
+
+    An exit and a triggered backstop may sell more together than is held, where others hold too.
+    """
+    held = max(position.qty_open, ZERO)
+    if fill.qty <= held:
+        return fill
+    key = fill.client_order_id
+    data = {"client_order_id": key, "venue_trade_id": fill.venue_trade_id}
+    state.tell("order.unexpected_fill", **data, position_id=position.id)
+    return split_fill(fill, held)[0] if held else None
 
 
 def _book_exit_fill(state: State, position: Position, order: Order, fill: Fill) -> None:
+    state.save(SaveFill(fill, position.id))
     position = resume_closing(state, position)
     state.put_position(_count_rung(apply_exit(position, fill), order, fill))
     held = state.unexplained.get(fill.instrument.id)

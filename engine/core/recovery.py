@@ -14,7 +14,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.core.arming import arm, disarm
-from engine.core.asking import look_up, note_submitted
+from engine.core.asking import look_up, look_up_first, note_submitted
 from engine.core.close_signals import close_by_signal, closes_only
 from engine.core.closing import (
     BEFORE_CLOSE,
@@ -83,6 +83,9 @@ def _take_up(state: State, position: Position) -> None:
     for order in state.orders_of(position.id):
         if order.purpose is not Purpose.EXIT:
             _ask_known(state, order)
+    backstop = state.backstops.live.get(position.id)
+    if backstop is not None:  # nothing waits for it but the next one, and a close on spot
+        look_up_first(state, backstop)
     _go_on(state, position.id)
 
 

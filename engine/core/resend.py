@@ -26,6 +26,13 @@ def resend_or_drop(state: State, order: Order) -> None:
     if order.purpose is Purpose.EXIT:
         _resend_exit(state, order)
         return
+    if order.purpose is Purpose.BACKSTOP:
+        state.backstops.cancelling.add(
+            order.position_id
+        )  # it is gone; the next one takes its place
+        message = "absent: the venue does not have it"
+        move_order(state, replace(order, message=message), OrderStatus.CANCELLED)
+        return
     refusal = entry_refusal(state, order, state.at_ns)
     if refusal is not None:
         move_order(state, replace(order, message=refusal), OrderStatus.REJECTED)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.accounts import Accounts
+from engine.core.backstops import Backstops
 from engine.core.market_view import MarketView
 from engine.core.order_path import Asking, OrderPath, Retry
 from engine.core.resolving import Resolving, Trigger
@@ -33,7 +34,7 @@ from engine.model.effects import (
 from engine.model.events import Balance
 from engine.model.exit_set import Exits
 from engine.model.exits import ExitReason
-from engine.model.ids import ID_LENGTH
+from engine.model.ids import ID_LENGTH, Purpose
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ZERO, exact
 from engine.model.order import Order, check_order_transition
@@ -48,7 +49,6 @@ position's."""
 
 GUARD = "guard"
 """Actor of what the guardian does by itself."""
-
 
 Wallet = tuple[str, Market | None, str]
 """Venue, market where it keeps a wallet for each, asset."""
@@ -66,6 +66,8 @@ class GuardConfig(Struct, frozen=True):
         stale_feed_ns: after how much silence the adapters tell that a feed is lost.
         monitor_interval_ns: how often the account is compared with our books.
         recv_window_ns: how long after its timestamp a venue still takes a request of ours.
+        backstops: markets on which each position has a stop order at the venue.
+        backstop_extra_percent: how far beyond the stop it lies, in % of the stop.
     """
 
     exits: Exits
@@ -85,6 +87,8 @@ class GuardConfig(Struct, frozen=True):
     max_open_positions: int = 10
     add_on_same: bool = False
     max_tick_jump_percent: Decimal = Decimal(20)
+    backstops: frozenset[Market] = frozenset()
+    backstop_extra_percent: Decimal = Decimal(5)
 
     def fee_rate(self, instrument: Instrument) -> Decimal:
         """Return the taker fee of an instrument, a fraction."""
@@ -143,8 +147,9 @@ class State:
         accounts_read: per venue, local monotonic time at which the last account report was asked.
         sent_ns: by client order id, elapsed time at which the request may last have left us; none
             of an entry that waits for its commit.
-        path: what is remembered of orders on their way. part_rests: by position id; what is to be
-            closed of a part when its slices in flight end.
+        path: what is remembered of orders on their way. backstops: stop orders that rest at the
+            venues; they are not among ``orders``. part_rests: by position id; what is to be closed
+            of a part when its slices in flight end.
         stopped: by venue; why it takes no requests of ours until the owner acts.
         fenced: whether the lease of the one writer is over: closes are looked up before.
         edges: how often each life cycle went from one state to another.
@@ -186,6 +191,7 @@ class State:
     accounts: Accounts = field(default_factory=Accounts)
     sent_ns: dict[str, int] = field(default_factory=dict)
     path: OrderPath = field(default_factory=OrderPath)
+    backstops: Backstops = field(default_factory=Backstops)
     part_rests: dict[str, Wish] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     fenced: bool = False
@@ -212,6 +218,10 @@ class State:
     def orders_of(self, position_id: str) -> list[Order]:
         """Orders of a position that are not final."""
         return list(self._orders_of.get(position_id, {}).values())
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return an order that is not final, or a backstop."""
+        return self.orders.get(client_order_id) or self.backstops.find(client_order_id)
 
     def is_booked(self, key: BookingKey) -> bool:
         """Tell whether a fill or settlement is in the books."""
@@ -279,6 +289,8 @@ class State:
             self.edges[f"position.{before.status}.{position.status}"] += 1
         self._dirty_positions[position.id] = position
         instrument = position.instrument.id
+        if instrument.market in self.config.backstops or position.id in self.backstops.live:
+            self.backstops.looks[position.id] = None
         if position.is_active:
             self.positions[position.id] = position
             self._on.setdefault(instrument, {})[position.id] = position
@@ -286,6 +298,7 @@ class State:
             self.positions.pop(position.id, None)
             self._on.get(instrument, {}).pop(position.id, None)
             self._booked.pop(position.id, None)
+            self._orders_of.pop(position.id, None)
         return position
 
     def put_order(self, order: Order) -> Order:
@@ -294,34 +307,35 @@ class State:
         Raises:
             IllegalTransition: its life cycle has no such step.
         """
-        before = self.orders.get(order.client_order_id)
+        before = self.order(order.client_order_id)
         if before is not None and before.status is not order.status:
             check_order_transition(before, order.status)
             self.edges[f"order.{before.status}.{order.status}"] += 1
         self._dirty_orders[order.client_order_id] = order
         if order.is_final:
-            self.orders.pop(order.client_order_id, None)
             self._forget_order(order)
-            self.asking.pop(order.client_order_id, None)
-            self.looking.discard(order.client_order_id)
-            self.reserved.pop(order.client_order_id, None)
-            self.sent_ns.pop(order.client_order_id, None)
-            self.path.forget(order.client_order_id)
-            self.accounts.note_moved(order.instrument, self.clock_ns)
         else:
             self.take_order(order)
         return order
 
     def take_order(self, order: Order) -> None:
         """Take up an order that is in the ledger as it is and not final."""
+        if order.purpose is Purpose.BACKSTOP:
+            self.backstops.live[order.position_id] = order
+            return
         self.orders[order.client_order_id] = order
         self._orders_of.setdefault(order.position_id, {})[order.client_order_id] = order
 
     def _forget_order(self, order: Order) -> None:
-        live = self._orders_of.get(order.position_id, {})
-        live.pop(order.client_order_id, None)
-        if not live:
-            self._orders_of.pop(order.position_id, None)
+        key = order.client_order_id
+        for known in (self.orders, self.asking, self.reserved, self.sent_ns):
+            known.pop(key, None)
+        self.looking.discard(key)
+        self.path.forget(key)
+        self.backstops.let_go(order)
+        self._orders_of.get(order.position_id, {}).pop(key, None)
+        if order.filled_qty or order.purpose is not Purpose.BACKSTOP:
+            self.accounts.note_moved(order.instrument, self.clock_ns)
 
     def book(self, key: BookingKey) -> None:
         """Note that a fill or settlement is in the books; forgotten when its position closes."""

@@ -116,6 +116,9 @@ class Position(Struct, frozen=True):
         closing_signal_id: the signal that asked for the whole close, if one did.
         entry_time_ns, exit_time_ns, created_at_ns: UTC, nanoseconds since the epoch.
         reaction_ms: frame received to request handed over, for closes that a frame caused.
+        backstop: price of the stop order that rests at the venue; None while none does.
+        backstop_problem: why none rests there, or not for all of it.
+        backstop_generation: generation of the last one, -1 before the first.
     """
 
     id: str
@@ -147,6 +150,9 @@ class Position(Struct, frozen=True):
     exit_reason: ExitReason | None = None
     reaction_ms: float | None = None
     current_price: Decimal | None = None
+    backstop: Decimal | None = None
+    backstop_problem: str | None = None
+    backstop_generation: int = -1
 
     @property
     def is_active(self) -> bool:

@@ -2,9 +2,11 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from api.schemas import bot_json, list_json, moment, money, position_json
+from api.schemas import balance_json, bot_json, list_json, moment, money, position_json
+from engine.model.events import Balance
 from engine.model.exit_set import Exits
 from engine.model.exits import Disarmed, ExitReason, Percent, Side
+from engine.model.instrument import Market
 from engine.model.position import Position, PositionStatus
 from engine.model.ticks import PriceSource
 from tests.api.clocks import START_NS
@@ -78,6 +80,22 @@ def test_a_closed_position_tells_how_it_ended() -> None:
     )
     assert (found["qty"], found["qty_open"]) == ("3", "0")
     assert (found["realized_pnl"], found["unrealized_pnl"]) == ("15", "0")
+
+
+def test_a_position_tells_its_stop_order_at_the_venue_or_why_there_is_none() -> None:
+    assert position_json(OPEN)["backstop"] is None
+    rests = replace(OPEN, backstop=Decimal("28.50"))
+    assert position_json(rests)["backstop"] == {"price": "28.5", "problem": None}
+    refused = replace(OPEN, backstop_problem="refused: too near")
+    assert position_json(refused)["backstop"] == {"price": None, "problem": "refused: too near"}
+
+
+def test_a_balance_names_the_market_of_its_wallet() -> None:
+    one = Balance("bybit", "USDT", Decimal(3), Decimal(2), Decimal(1))
+    assert balance_json(one) == {
+        "venue": "bybit", "market": None, "asset": "USDT", "total": "3", "free": "2", "locked": "1"
+    }  # fmt: skip
+    assert balance_json(replace(one, market=Market.SPOT))["market"] == "spot"
 
 
 def test_a_bot_that_was_never_switched_has_no_since() -> None:

@@ -11,7 +11,7 @@ from engine.model.instrument import Market
 from engine.model.rules.ladder import Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from engine.settings import FeedTransport, GapPolicy, OnSame, Settings
+from engine.settings import Backstop, FeedTransport, GapPolicy, OnSame, Settings, TradingMode
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls
 from engine.venues.websockets_transport import WebsocketsConnector
@@ -64,6 +64,23 @@ def test_the_guard_learns_how_gaps_are_judged_and_when_silence_is_told() -> None
 
 def test_equal_signals_do_not_add_unless_the_owner_says_so() -> None:
     assert not guard_config(Settings()).add_on_same
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "markets"),
+    [
+        (TradingMode.PAPER, Backstop.ALL, set()),
+        (TradingMode.DEMO, Backstop.LINEAR, {Market.LINEAR}),
+        (TradingMode.LIVE, Backstop.ALL, {Market.LINEAR, Market.SPOT}),
+        (TradingMode.TESTNET, Backstop.OFF, set()),
+    ],
+)
+def test_stop_orders_rest_at_exchanges_and_never_on_paper(
+    mode: TradingMode, value: Backstop, markets: set[Market]
+) -> None:
+    settings = Settings(trading_mode=mode, backstop=value, backstop_extra_percent=Decimal(7))
+    assert guard_config(settings).backstops == markets
+    assert guard_config(settings).backstop_extra_percent == Decimal(7)
 
 
 def test_a_limit_of_zero_is_off() -> None:

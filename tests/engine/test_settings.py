@@ -189,7 +189,7 @@ def test_settings_cannot_be_changed(tmp_path):
 
 def test_every_mistake_is_told_at_once_with_its_remedy(tmp_path):
     write_env(tmp_path, "STOP_LOS_PERCENT=3\nrubbish\nTRIGGER_PRICE=bid\n")
-    text = refusal(tmp_path, API_PORT="99999", BACKSTOP="off")
+    text = refusal(tmp_path, API_PORT="99999", OWNER_LANGUAGE="ru")
     lines = text.splitlines()
     assert len(lines) == 5
     assert "STOP_LOS_PERCENT" in text
@@ -200,8 +200,8 @@ def test_every_mistake_is_told_at_once_with_its_remedy(tmp_path):
     assert "'last', 'mark' or 'book'" in text
     assert "API_PORT=99999 is not valid" in text
     assert "API_PORT=8080" in text
-    assert "BACKSTOP=off waits for" in text
-    assert "BACKSTOP=linear" in text
+    assert "OWNER_LANGUAGE=ru waits for" in text
+    assert "OWNER_LANGUAGE=en" in text
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,9 @@ positions = st.builds(
     exit_reason=st.none() | st.sampled_from(ExitReason),
     reaction_ms=st.none() | st.floats(0, 1e6),
     current_price=st.none() | positives,
+    backstop=st.none() | positives,
+    backstop_problem=st.none() | texts,
+    backstop_generation=st.integers(-1, 99_999),
 )
 orders = st.builds(
     Order,

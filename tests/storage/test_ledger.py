@@ -23,6 +23,7 @@ from engine.model.effects import (
 from engine.model.errors import InvariantBroken, Retryable
 from engine.model.events import Balance
 from engine.model.exits import Side
+from engine.model.instrument import Market
 from engine.model.order import Fill, Order, OrderSide, OrderStatus
 from engine.model.position import Position, PositionStatus
 from engine.model.signal import Outcome, SignalRecord
@@ -273,6 +274,16 @@ def test_balances_are_replaced(ledger, queries):
     ledger.commit([SaveBalance(before, NOON_NS), SaveBalance(other, NOON_NS)])
     ledger.commit([SaveBalance(before, NOON_NS), SaveBalance(after, NOON_NS + 1)])
     assert queries.balances() == (other, after)
+
+
+def test_wallets_of_one_asset_are_apart(ledger, queries):
+    spot = Balance("binance", "USDT", Decimal(100), Decimal(90), Decimal(10), Market.SPOT)
+    futures = replace(spot, total=Decimal(7), market=Market.LINEAR)
+    ledger.commit([SaveBalance(spot, NOON_NS), SaveBalance(futures, NOON_NS)])
+    assert queries.balances() == (futures, spot)
+    less = replace(futures, total=Decimal(6))
+    ledger.commit([SaveBalance(less, NOON_NS)])
+    assert ledger.load(NOON_NS).balances == (less, spot)
 
 
 def test_nothing_to_write_is_no_error(ledger, engine):

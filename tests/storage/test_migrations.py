@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Text, column, create_engine, insert, table, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from engine.model.events import Balance
 from engine.model.exit_set import ExitChanges
 from engine.model.exits import AtPrice, Disarmed, Percent
 from engine.model.position import Progress
@@ -111,7 +112,8 @@ def old_signal(number: int) -> dict[str, Any]:
 
 def old_position() -> dict[str, Any]:
     values = rows.position_values(position(signal_id="s1"))
-    del values["progress"]
+    for later in ("progress", "backstop", "backstop_problem", "backstop_generation"):
+        del values[later]
     limits = {"take_profit": {"type": "percent", "value": "15"}}
     limits["stop_loss"] = {"type": "price", "value": "51000"}
     return values | {"exits": [{"rule": "stop_loss", "threshold": "51000"}], "exits_asked": limits}
@@ -137,3 +139,12 @@ def test_a_database_from_before_the_exit_rules_keeps_its_signals_and_positions(
     (loaded,) = SqlLedger(first_tables).load(NOON_NS).positions
     assert loaded == position(signal_id="s1")
     assert loaded.progress == Progress()
+
+
+def test_balances_from_before_the_wallets_are_those_of_one_for_all(first_tables: Engine):
+    """The figures stay to the last digit."""
+    old = {"venue": "bybit", "asset": "USDT", "at": NOON_NS}
+    amounts = {"total": Decimal("10.000000001"), "free": Decimal("7.5"), "locked": Decimal("2.5")}
+    put(first_tables, "balances", old | amounts)
+    upgrade(first_tables)
+    assert Queries(first_tables).balances() == (Balance("bybit", "USDT", **amounts),)

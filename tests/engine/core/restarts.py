@@ -1,7 +1,7 @@
 """Processes that come up and find what another one saved."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.model.effects import (
     SaveFill,
@@ -17,6 +17,7 @@ from engine.model.signal import Outcome
 from tests.engine.core.rig import BTC_PERP, Rig, position_id
 
 D = Decimal
+R = TypeVar("R", bound=Rig)
 KEY = position_id(1)
 
 
@@ -42,11 +43,15 @@ def possible(rig: Rig, generation: int, qty: str = "1") -> Order:
 
 def restart(old: Rig, **changes: Any) -> Rig:
     """A new process that finds what the old one saved; ``changes`` are of its settings."""
+    return restarted(Rig(**changes), old)
+
+
+def restarted(rig: R, old: Rig) -> R:
+    """Have a new process find what an old one saved."""
     positions = {e.position.id: e.position for e in old.effects if isinstance(e, SavePosition)}
     orders = {e.order.client_order_id: e.order for e in old.effects if isinstance(e, SaveOrder)}
     records = {e.record.signal.id: e.record for e in old.effects if isinstance(e, SaveSignal)}
     fills = [e for e in old.effects if isinstance(e, SaveFill)]
-    rig = Rig(**changes)
     rig.now, rig._trades, rig._signals = old.now, old._trades, old._signals
     rig.handle(
         Started(
