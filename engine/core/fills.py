@@ -36,7 +36,7 @@ def on_order_filled(state: State, event: OrderFilled) -> None:
     """Book a fill, once; under an id that is not ours it is a reduction by somebody else."""
     fill = event.fill
     key = fill.client_order_id or ""
-    order = state.orders.get(key)
+    order = state.order(key)
     ours = parse_client_order_id(key)
     if order is not None:
         book_fill(state, order, fill)

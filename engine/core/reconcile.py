@@ -101,7 +101,8 @@ def on_account_resumed(state: State, event: AccountResumed) -> None:
 
     A request that has not left us yet would be found absent, which would prove nothing.
     """
-    orders = [o for o in state.orders.values() if o.instrument.id.venue == event.venue]
+    every = (*state.orders.values(), *state.backstops.live.values())
+    orders = [order for order in every if order.instrument.id.venue == event.venue]
     for order in orders:
         if order.status is not OrderStatus.INTENDED:
             look_up(state, order)
