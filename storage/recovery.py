@@ -10,13 +10,16 @@ from engine.model.instrument import InstrumentId
 from engine.model.position import ACTIVE
 from engine.model.signal import Outcome
 from storage import rows
-from storage.tables import BALANCES, ORDERS, POSITIONS, SETTINGS, SIGNALS, TRADES
+from storage.tables import BALANCES, EVENTS, ORDERS, POSITIONS, SETTINGS, SIGNALS, TRADES
 
 TOLD_AGAIN_NS = 2 * 86_400 * 10**9
 """How old an execution may be that is told again after a start."""
 
 ACCEPTING = "bot.accepting"
 """Name of the row of ``settings`` that holds the bot's switch; ``at`` is since when."""
+
+FUNDING = "funding.paid"
+"""Kind of the event log's line on a settlement that was booked."""
 
 _ACTIVE_IDS = select(POSITIONS.c.id).where(POSITIONS.c.status.in_(sorted(ACTIVE)))
 
@@ -50,7 +53,9 @@ def read_started(connection: Connection, at_ns: int) -> Started:
         orders=tuple(map(rows.order_struct, _rows(connection, orders))),
         signals=tuple(map(rows.signal_record, _rows(connection, signals))),
         balances=read_balances(connection),
-        booked=_booked(connection) | _booked_of_others(connection, at_ns - TOLD_AGAIN_NS),
+        booked=_booked(connection)
+        | _booked_of_others(connection, at_ns - TOLD_AGAIN_NS)
+        | _settled(connection, at_ns - TOLD_AGAIN_NS),
     )
 
 
@@ -86,6 +91,13 @@ def _booked_of_others(connection: Connection, since_ns: int) -> frozenset[tuple[
         (str(InstrumentId(venue, market, symbol)), trade)
         for venue, market, symbol, trade in connection.execute(trades)
     )
+
+
+def _settled(connection: Connection, since_ns: int) -> frozenset[tuple[str, str]]:
+    """Read which funding settlements are booked: venues tell those of the last day again."""
+    lines = select(EVENTS.c.data).where(EVENTS.c.kind == FUNDING, EVENTS.c.at >= since_ns)
+    told = (data for (data,) in connection.execute(lines))
+    return frozenset((data["instrument"], data["venue_trade_id"]) for data in told)
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> Any:

@@ -298,7 +298,7 @@ def _held_after_fee(config: GuardConfig, instrument: Instrument, qty: Decimal) -
 def _check_liquidation(
     config: GuardConfig, instrument: Instrument, side: Side, price: Decimal, stop: Decimal | None
 ) -> None:
-    if instrument.id.market is not Market.LINEAR or stop is None:
+    if config.cross_margin or instrument.id.market is not Market.LINEAR or stop is None:
         return
     liquidation = liquidation_price(config, side, price)
     if (stop - liquidation) * side.sign < LIQUIDATION_MARGIN * price:

@@ -66,6 +66,8 @@ class GuardConfig(Struct, frozen=True):
         stale_feed_ns: after how much silence the adapters tell that a feed is lost.
         monitor_interval_ns: how often the account is compared with our books.
         recv_window_ns: how long after its timestamp a venue still takes a request of ours.
+        cross_margin: the whole wallet backs a position, so no liquidation price can be estimated
+            before an entry; the one that the venue reports is judged.
         backstops: markets on which each position has a stop order at the venue.
         backstop_extra_percent: how far beyond the stop it lies, in % of the stop.
     """
@@ -79,6 +81,7 @@ class GuardConfig(Struct, frozen=True):
     monitor_interval_ns: int = 30_000_000_000
     recv_window_ns: int = 5_000_000_000
     leverage: Decimal = Decimal(1)
+    cross_margin: bool = False
     maintenance_margin: Decimal = Decimal("0.005")
     max_entry_deviation_percent: Decimal = Decimal(1)
     signal_max_age_ns: int = 60_000_000_000

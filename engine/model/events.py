@@ -54,7 +54,8 @@ class Started(Struct, frozen=True):
     balances: tuple[Balance, ...] = ()
     booked: frozenset[tuple[str, str]] = frozenset()
     """(client order id, else position id; venue trade id) of every fill in the ledger for these,
-    and (instrument, venue trade id) of the latest fills of orders that were not ours."""
+    and (instrument, venue trade id) of the latest fills of orders that were not ours and of the
+    latest funding."""
 
 
 class SignalReceived(Struct, frozen=True):

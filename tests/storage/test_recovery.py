@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.model.effects import SaveBalance, SaveBot, SaveFill, SaveOrder, SavePosition, SaveSignal
+from engine.model.effects import AppendEvent, SaveBalance, SaveBot, SaveFill, SaveOrder, SavePosition, SaveSignal
 from engine.model.events import Balance, Started
 from engine.model.order import OrderSide, OrderStatus
 from engine.model.position import ACTIVE, PositionStatus
@@ -76,3 +76,15 @@ def test_balances_come_back(ledger: SqlLedger):
     balance = Balance("bybit", "USDT", Decimal("1E+3"), Decimal("1E-18"), Decimal(0))
     ledger.commit([SaveBalance(balance, NOON_NS)])
     assert ledger.load(NOON_NS).balances == (balance,)
+
+
+def test_the_latest_settlements_that_are_booked_are_known(ledger: SqlLedger):
+    data = {"instrument": "bybit:linear:BTCUSDT", "venue_trade_id": "f1", "amount": "1"}
+    ledger.commit(
+        [
+            AppendEvent("funding.paid", "guard", NOON_NS, data),
+            AppendEvent("venue.foreign_fill", "guard", NOON_NS, data | {"venue_trade_id": "t1"}),
+        ]
+    )
+    assert ledger.load(NOON_NS).booked == {("bybit:linear:BTCUSDT", "f1")}
+    assert ledger.load(NOON_NS + 3 * 86_400 * 10**9).booked == frozenset()

@@ -178,6 +178,11 @@ def test_the_stop_must_lie_well_before_the_liquidation(
     assert code(Rig(leverage=D(10)), action, stop_loss=AtPrice(D(stop))) == outcome
 
 
+def test_on_cross_margin_the_liquidation_is_what_the_venue_reports_and_no_estimate_bars() -> None:
+    rig = Rig(leverage=D(10), cross_margin=True)
+    assert code(rig, "buy", stop_loss=AtPrice(D("90.9"))) == "opened"
+
+
 def test_the_liquidation_price_is_on_the_losing_side() -> None:
     ten = config(leverage=D(10))
     assert liquidation_price(ten, Side.LONG, D(100)) == D("90.5")
