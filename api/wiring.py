@@ -55,6 +55,7 @@ def guard_config(settings: Settings) -> GuardConfig:
         max_open_positions=settings.max_open_positions,
         add_on_same=settings.on_same_signal is OnSame.ADD,
         max_tick_jump_percent=settings.max_tick_jump_percent,
+        cross_margin=settings.margin_mode is MarginMode.CROSS,
         backstops=_backstop_markets(settings),
         backstop_extra_percent=settings.backstop_extra_percent,
     )

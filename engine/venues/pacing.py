@@ -163,7 +163,7 @@ class Pacer:
             await self._sleep(wait_ns / NS_PER_SECOND)
 
     def note_used(self, name: str, used: int, resets_in_ns: int | None = None) -> None:
-        """Believe the venue that ``used`` of a budget is gone, where that is more than we count.
+        """Believe the venue that ``used`` of a budget is gone, by others too.
 
         ``resets_in_ns``: when the venue begins to count anew; without it, after a whole window.
         """
@@ -172,8 +172,8 @@ class Pacer:
         spent.forget(now_ns)
         window_ns = spent.budget.window_ns
         left_ns = window_ns if resets_in_ns is None else min(max(resets_in_ns, 0), window_ns)
-        if used >= spent.told:
-            spent.told, spent.told_until_ns = used, now_ns + left_ns
+        # The last word counts, lower or not: what we sent ourselves is counted beside it.
+        spent.told, spent.told_until_ns = max(used, 0), now_ns + left_ns
 
     def note_left(self, name: str, left: int, resets_in_ns: int | None = None) -> None:
         """The same, of a venue that tells what is left."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 import httpx
 
-from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock, FeedSink, Instruments, TickSink
 from engine.venues.account import ExaminedAccount
 from engine.venues.binance import feed as binance_feed
+from engine.venues.binance.account import BinanceAccount
 from engine.venues.binance.instruments import BinanceInstruments
 from engine.venues.binance.missed import BinanceMissed
 from engine.venues.binance.prices import BinancePrices
@@ -101,10 +101,8 @@ def build_account(
         lookup: finds the instruments of executions that are not ours.
         leverage: set on an instrument before our first entry there.
         margin_mode: set at the venue; None leaves it as it is.
-
-    Raises:
-        Misconfigured: there is no adapter for the venue's account.
     """
+    del venue
     if isinstance(urls, BybitUrls):
         return BybitAccount(
             urls,
@@ -116,7 +114,16 @@ def build_account(
             margin_mode=margin_mode,
             connector=connector,
         )
-    raise Misconfigured(f"VENUES names {venue!r}, whose account has no adapter yet; remove it")
+    return BinanceAccount(
+        urls,
+        key,
+        secret,
+        clock,
+        lookup,
+        leverage=leverage,
+        margin_mode=margin_mode,
+        connector=connector,
+    )
 
 
 def public_rest(urls: VenueUrls) -> str:
