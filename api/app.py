@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import FieldError, Problem, internal_problem, on_problem, problem_response
+from api.routes.adoption import adoption_routes
 from api.routes.bot import bot_routes
 from api.routes.context import build_context
 from api.routes.lists import list_routes
@@ -35,6 +36,7 @@ def build_app(runtime: Runtime) -> Starlette:
     app = Starlette(
         routes=[
             *webhook_routes(runtime.clock),
+            *adoption_routes(),
             *position_routes(),
             *list_routes(),
             *statistics_routes(),

@@ -19,7 +19,7 @@ from api.schemas import list_json, position_json
 from api.webhook.amounts import read_number
 from api.webhook.exit_fields import EXIT_FIELDS, read_changes
 from engine.model.errors import Retryable
-from engine.model.events import CloseRequested, ExitsAmended
+from engine.model.events import CloseRequested, ExitsAmended, PositionAdopted
 from engine.model.instrument import Instrument, Market
 from engine.model.money import ONE, ZERO, ceil_to_step, plain
 from engine.model.position import ACTIVE, Position, PositionStatus
@@ -99,7 +99,15 @@ async def get_position(request: Request, _caller: Caller) -> Response:
 
 
 async def _find(context: Context, request: Request) -> Position:
-    position_id = request.path_params["id"]
+    return await find_position(context, request.path_params["id"])
+
+
+async def find_position(context: Context, position_id: str) -> Position:
+    """Return a position as the flow has it, else as the ledger does.
+
+    Raises:
+        Problem: 404.
+    """
     found = context.runtime.flow.position(position_id)
     if found is None:
         found = await context.reader(context.queries.position, position_id)
@@ -121,7 +129,7 @@ async def close_position(request: Request, caller: Caller) -> Response:
         position = context.runtime.flow.position(request.path_params["id"])
         if position is None or position.status not in _CLOSABLE:
             return JsonResponse(position_json(position or await _find(context, request)))
-        await _apply(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
+        await carry_out(context, CloseRequested(position.id, caller.actor, _now(context), fraction))
         if _is_under_way(context, position):
             return JsonResponse(position_json(await _find(context, request)), 202)
         if fraction < ONE:
@@ -187,7 +195,9 @@ def _read_fraction(raw: bytes) -> Decimal:
     return fraction
 
 
-async def _apply(context: Context, event: CloseRequested | ExitsAmended) -> bool:
+async def carry_out(
+    context: Context, event: CloseRequested | ExitsAmended | PositionAdopted
+) -> bool:
     """Have the owner's word carried out, even when storage takes nothing; tell if it is committed.
 
     Nothing is awaited before the guardian has the event.
@@ -223,7 +233,7 @@ async def amend_position(request: Request, caller: Caller) -> Response:
         problems = runtime.flow.amendment_problems(event)
         if problems:
             raise unprocessable([FieldError(each.field, each.remedy) for each in problems])
-        is_committed = await _apply(context, event)
+        is_committed = await carry_out(context, event)
         answer = position_json(await _find(context, request))
         return JsonResponse(answer, 200 if is_committed else 202)
 

@@ -62,7 +62,7 @@ def read_draft(body: Mapping[str, Any], now_ns: int, zone: tzinfo) -> Draft:
     Raises:
         Problem: 422 with every wrong field and its remedy.
     """
-    reader = _Reader(body)
+    reader = SignalReader(body)
     reader.refuse_unknown(FIELDS)
     action = reader.choice("action", Action, required=True)
     symbol = reader.text("symbol", required=True)
@@ -84,7 +84,7 @@ def read_draft(body: Mapping[str, Any], now_ns: int, zone: tzinfo) -> Draft:
     return draft
 
 
-class _Reader(Reader):
+class SignalReader(Reader):
     """Reads the fields that only signals have."""
 
     def text(self, name: str, *, required: bool = False) -> str | None:
