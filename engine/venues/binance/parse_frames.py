@@ -191,7 +191,7 @@ class Frame(Struct, frozen=True):
     """Any frame: an answer to a request, an event of a subscription, or a bare event."""
 
     e: str = ""
-    event: Raw | None = None
+    event: Raw = Raw(b"")
     id: Any = None
     status: int = 0
     error: Failure | None = None
@@ -215,7 +215,7 @@ def read_frame(frame: bytes) -> tuple[Frame, str, Told | None]:
         msgspec.MsgspecError: not JSON, or an event of a kind that we read in another shape.
     """
     envelope = _FRAMES.decode(frame)
-    body: bytes | Raw = frame if envelope.event is None else envelope.event
-    kind = envelope.e if envelope.event is None else _KINDS.decode(body).e
+    body = bytes(envelope.event) or frame
+    kind = envelope.e or _KINDS.decode(body).e
     decoder = _DECODERS.get(kind)
     return envelope, kind, decoder.decode(body) if decoder else None
