@@ -1,8 +1,10 @@
 """Request budgets of one venue address: kept before the venue complains, closes first.
 
 A budget is a number of requests, or of their weights, in a window of time. Every request is charged
-when it is about to leave. Housekeeping may use half of a budget, look-ups and entries most of it,
-closes all of it, so that a close never finds it used up by less urgent requests. What the venue
+when it is about to leave. Look-ups may use three fifths of a budget, housekeeping and entries four,
+closes all of it, so that a close never finds it used up by less urgent requests. There may be
+hundreds of look-ups, after a start above all, and they prove nothing before the account was read:
+so what is left between them and the rest is the readings'. What the venue
 tells of its own count (others may share the address) is believed where it is more than ours.
 
 A ban ends all requests, closes too, until it is over: to ask during one makes it longer.
@@ -27,8 +29,8 @@ NS_PER_SECOND = 1_000_000_000
 SHARES: Mapping[Urgency, tuple[int, int]] = {
     Urgency.CLOSE: (1, 1),
     Urgency.ORDER: (4, 5),
-    Urgency.LOOK_UP: (4, 5),
-    Urgency.HOUSEKEEPING: (1, 2),
+    Urgency.LOOK_UP: (3, 5),
+    Urgency.HOUSEKEEPING: (4, 5),
 }
 """Numerator and denominator of the part of a budget up to which each may go."""
 

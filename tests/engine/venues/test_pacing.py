@@ -121,7 +121,7 @@ def test_whatever_others_spend_a_fifth_is_left_for_closes(course):
 
 @pytest.mark.parametrize(
     ("urgency", "share"),
-    [(Urgency.HOUSEKEEPING, 50), (Urgency.LOOK_UP, 80), (Urgency.ORDER, 80), (Urgency.CLOSE, 100)],
+    [(Urgency.LOOK_UP, 60), (Urgency.HOUSEKEEPING, 80), (Urgency.ORDER, 80), (Urgency.CLOSE, 100)],
 )
 def test_each_urgency_has_its_share(urgency, share):
     assert spend(make(Watch()), urgency, "weight", 1) == share
@@ -130,7 +130,7 @@ def test_each_urgency_has_its_share(urgency, share):
 def test_a_request_heavier_than_its_share_goes_when_nothing_else_was_spent():
     watch = Watch()
     pacer = make(watch)
-    pacer.charge(Urgency.HOUSEKEEPING, {"weight": 70})
+    pacer.charge(Urgency.HOUSEKEEPING, {"weight": 90})
     assert refusal(pacer, Urgency.HOUSEKEEPING, {"weight": 1}).verdict.wait_ns == 60 * SECOND
 
 
