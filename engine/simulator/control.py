@@ -5,6 +5,8 @@ field and its remedy.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from random import Random
 from typing import Any
 
 import structlog
@@ -187,7 +189,7 @@ class Control:
             fault.until_ns = self._clock.monotonic_ns() + ms * NS_PER_MS
         if body.get("count") is not None:
             fault.left = count("count", body["count"], least=1)
-        elif fault.until_ns is None and kind not in LASTING:
+        elif fault.until_ns is None and kind not in LASTING and body.get("share") is None:
             fault.left = 1
         self._read_size(fault, body)
         return fault
@@ -198,6 +200,9 @@ class Control:
         if code is not None:
             of_calls = fault.kind in (FaultKind.ERROR_BEFORE, FaultKind.ERROR_AFTER)
             fault.code = count("code", code, least=1) if of_calls else close_code(code)
+        if body.get("share") is not None:
+            fault.share = _share(body["share"])
+            fault.draw = Random(f"{count('seed', body.get('seed', 0), least=0)}:{fault.kind}")
         if fault.kind in (FaultKind.DELAY, FaultKind.LAG):
             fault.delay_ms = count("delay_ms", body.get("delay_ms", 200), least=1)
         if fault.kind is FaultKind.SKEW:
@@ -256,6 +261,8 @@ _FAULT_FIELDS = {
     "path",
     "delay_ms",
     "skew_ms",
+    "share",
+    "seed",
 }
 
 Answer = Callable[[Request], Awaitable[dict[str, Any]]]
@@ -269,6 +276,13 @@ def _guarded(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
             return problem(error)
 
     return endpoint
+
+
+def _share(value: object) -> float:
+    """Read how likely a fault strikes."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1:
+        raise BadRequest("share", "give a number above 0 and at most 1")
+    return float(value)
 
 
 def _prices(state: InstrumentState) -> dict[str, Any]:

@@ -8,17 +8,29 @@ import msgspec
 
 from engine.model.exits import Side
 from engine.model.instrument import Instrument, InstrumentId, Market
-from engine.model.order import OrderSide
+from engine.model.order import FillKind, OrderSide
 from engine.simulator.control_request import BadRequest, one_of, parsed_price
 from engine.simulator.desk import Desk
 from engine.simulator.filters import Refused
 from engine.simulator.key_changes import KeyChanges
 
-ACTIONS = ("trade", "liquidate", "fund", "hedge_mode", "permissions", "deposit", "partial_fills")
+ACTIONS = (
+    "trade",
+    "liquidate",
+    "fund",
+    "hedge_mode",
+    "permissions",
+    "deposit",
+    "partial_fills",
+    "fee_asset",
+)
 FIELDS = {
     *("venue", "market", "action", "symbol", "side", "qty", "price", "leg", "client_order_id"),
-    *("rate", "hedged", "key", "asset", "amount", "on"),
+    *("rate", "hedged", "key", "asset", "amount", "on", "kind"),
 }
+
+
+KINDS = (FillKind.TRADE, FillKind.ADL)
 
 
 class KeyHolder(Protocol):
@@ -86,6 +98,10 @@ class AccountControl:
         if action == "partial_fills":
             desk.set_partial(_flag("on", body))
             return {"on": body["on"]}
+        if action == "fee_asset":
+            rate = parsed_price("rate", body.get("rate", 1))
+            desk.pay_fees_in(body.get("asset"), rate)
+            return {"asset": body.get("asset"), "rate": str(rate)}
         return self._deposit(desk, body)
 
     def _trade(self, desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +117,7 @@ class AccountControl:
             price,
             _leg(body),
             str(body.get("client_order_id") or ""),
+            FillKind(one_of("kind", body.get("kind"), KINDS) or FillKind.TRADE),
         )
         shown: dict[str, Any] = msgspec.to_builtins(fill, enc_hook=str)
         return {"fill": shown}

@@ -101,9 +101,7 @@ class BybitAccount:
 
     def _follow(self, fill: Fill) -> Decimal:
         """Net an execution into the position that it changed; returns how much it closed."""
-        index = self.orders.words(fill.venue_order_id).position_idx
-        leg = {1: Side.LONG, 2: Side.SHORT}.get(index)
-        key = (fill.instrument.id, leg)
+        key = (fill.instrument.id, fill.leg)
         before = self._held.get(key, ZERO)
         signed = fill.qty if fill.side is OrderSide.BUY else -fill.qty
         self._held[key] = before + signed

@@ -11,6 +11,7 @@ class Asked(Struct, frozen=True):
         price: of a limit order, as sent.
         stop: ``Stop`` for conditional orders of linear, ``StopOrder`` or ``tpslOrder`` on spot.
         last_price: of the instrument when the order came.
+        created_by: of orders that were not asked for here; empty for those that were.
     """
 
     link_id: str = ""
@@ -26,6 +27,7 @@ class Asked(Struct, frozen=True):
     trigger_by: str = ""
     trigger_direction: int = 0
     last_price: str = ""
+    created_by: str = ""
 
     @property
     def stop_order_type(self) -> str:
@@ -34,4 +36,6 @@ class Asked(Struct, frozen=True):
 
     @property
     def create_type(self) -> str:
+        if self.created_by:
+            return self.created_by
         return "CreateByStopOrder" if self.stop == "Stop" else "CreateByUser"

@@ -103,7 +103,7 @@ class Lists:
             for each in self._desk.orders()
             if each.order.instrument.id.market is market
             and order_id in ("", each.venue_order_id)
-            and link_id in ("", each.order.client_order_id)
+            and link_id in ("", self._orders.words(each.venue_order_id).link_id)
             and symbol in ("", each.order.instrument.id.symbol)
             and base in ("", each.order.instrument.base)
             and settle in ("", each.order.instrument.quote)
@@ -147,8 +147,7 @@ class Lists:
         """Return the words of the order that was executed."""
         if not isinstance(execution, Fill):
             return Asked()
-        known = self._orders.asked.get(execution.venue_order_id or "")
-        return known or Asked(link_id=_foreign_id(execution))
+        return self._orders.words(execution.venue_order_id)
 
     def execution(self, execution: Fill | FundingPaid) -> dict[str, Any]:
         """Return the row of an execution."""
@@ -169,11 +168,6 @@ def _check_scope(params: Params, market: Market) -> None:
     scope = ("symbol", "baseCoin", "settleCoin")
     if market is Market.LINEAR and not any(params.text(name) for name in scope):
         raise BybitError("Missing some parameters that must be filled in, please check")
-
-
-def _foreign_id(fill: Fill) -> str:
-    client_id = fill.client_order_id or ""
-    return "" if client_id.startswith("~") else client_id
 
 
 def _funding_row(paid: FundingPaid, settled: Settled | None) -> dict[str, Any]:

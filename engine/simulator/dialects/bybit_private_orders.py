@@ -14,14 +14,14 @@ from engine.model.exits import Side
 from engine.model.ids import Purpose
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.money import ZERO
-from engine.model.order import Order, OrderSide, OrderStatus
+from engine.model.order import FillKind, Order, OrderSide, OrderStatus
 from engine.simulator.desk import Desk
 from engine.simulator.desk_rows import DeskOrder
 from engine.simulator.dialects.bybit_errors import BybitError
 from engine.simulator.dialects.bybit_private_asked import Asked
 from engine.simulator.dialects.bybit_private_params import Params
 from engine.simulator.dialects.bybit_private_refusals import refusal
-from engine.simulator.dialects.bybit_private_wallet import mark_text
+from engine.simulator.dialects.bybit_private_wallet import LEGS, mark_text
 from engine.simulator.filters import Refused
 from engine.simulator.terms import Terms, Trigger
 
@@ -39,6 +39,10 @@ CREATE_NEEDS = ("category", "symbol", "side", "orderType", "qty")
 CANCEL = frozenset(("category", "symbol", "orderId", "orderLinkId", "orderFilter"))
 CANCEL_NEEDS = ("category", "symbol")
 RISES, FALLS = 1, 2
+CREATORS = {
+    FillKind.LIQUIDATION: "CreateByTakeOver_PassThrough",
+    FillKind.ADL: "CreateByAdl_PassThrough",
+}
 
 
 class Wanted(Struct, frozen=True):
@@ -62,8 +66,12 @@ class Orders:
         self._count = 0
 
     def words(self, venue_order_id: str | None) -> Asked:
-        """Return what an order was asked with; nothing for what was not asked here."""
-        return self.asked.get(venue_order_id or "", Asked())
+        """Return what an order was asked with, or what the venue tells of one of others."""
+        asked = self.asked.get(venue_order_id or "")
+        if asked is not None:
+            return asked
+        order = self.desk.order(venue_order_id or "")
+        return Asked() if order is None else _words_of_others(order)
 
     def named(self, params: Params) -> Instrument:
         """Return the instrument of ``symbol``, which must be listed."""
@@ -304,6 +312,16 @@ class Orders:
         if found is None or found.order.instrument.id.market is not market:
             return None
         return found
+
+
+def _words_of_others(order: DeskOrder) -> Asked:
+    kind = order.fills[0].kind if order.fills else FillKind.TRADE
+    return Asked(
+        link_id=order.order.client_order_id,
+        position_idx=LEGS[order.terms.leg],
+        reduce_only=order.order.reduce_only,
+        created_by=CREATORS.get(kind, "CreateByUser"),
+    )
 
 
 def _word(params: Params, name: str, *words: str) -> str:

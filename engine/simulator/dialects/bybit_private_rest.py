@@ -126,7 +126,7 @@ class BybitPrivateRest:
         except Unauthorised:
             return Reply({}, 401)
         used = self._used(call, endpoint, now_ms)
-        headers = _headers(used)
+        headers = _headers(used, now_ms)
         if used.is_over:
             text = "Too many visits. Exceeded the API Rate Limit."
             return self._reply(RATE_LIMITED, text, {}, headers)
@@ -143,7 +143,7 @@ class BybitPrivateRest:
         if fault.kind is FaultKind.RATE_LIMIT:
             reset_ms = self._now_ms() + SECOND_MS
             text = "Too many visits. Exceeded the API Rate Limit."
-            return self._reply(RATE_LIMITED, text, {}, _headers(Used(10, 11, reset_ms)))
+            return self._reply(RATE_LIMITED, text, {}, _headers(Used(10, 11, reset_ms), reset_ms))
         if fault.kind is FaultKind.MAINTENANCE:
             return self._reply(MAINTENANCE, "Service is under maintenance", {})
         if fault.code is not None:
@@ -204,9 +204,11 @@ def _named(call: Call, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _headers(used: Used) -> dict[str, str]:
+def _headers(used: Used, now_ms: int) -> dict[str, str]:
+    """Return the headers of a limit; it is given back at once unless it is used up (docs)."""
+    reset_ms = used.reset_ms if used.is_over else now_ms
     return {
         "X-Bapi-Limit": str(used.limit),
         "X-Bapi-Limit-Status": str(used.left),
-        "X-Bapi-Limit-Reset-Timestamp": str(used.reset_ms),
+        "X-Bapi-Limit-Reset-Timestamp": str(reset_ms),
     }

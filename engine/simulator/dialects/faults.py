@@ -76,22 +76,6 @@ LASTING = frozenset(
 AT_ONCE = frozenset({FaultKind.CLOSE, FaultKind.GARBAGE})
 """These happen once, now."""
 
-CHAOS = frozenset(
-    {
-        FaultKind.DROP_REPLY,
-        FaultKind.DELAY,
-        FaultKind.ERROR_BEFORE,
-        FaultKind.ERROR_AFTER,
-        FaultKind.RATE_LIMIT,
-        FaultKind.DROP_EVENT,
-        FaultKind.DUPLICATE_EVENT,
-        FaultKind.REORDER_EVENTS,
-        FaultKind.LAG,
-        FaultKind.DISCONNECT,
-    }
-)
-"""These can be drawn from a seed."""
-
 
 class Fault(Struct):
     """One fault and whom it meets; a None matches everything.

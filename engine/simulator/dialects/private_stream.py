@@ -1,9 +1,10 @@
 """Account events on their way to logged-in sessions, and what goes wrong with them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.model.instrument import Market
 from engine.simulator.dialects.faults import FaultKind, Faults
@@ -18,10 +19,12 @@ class Waiting(Struct):
 
     Attributes:
         held: an event that lets the next one pass.
-        last_due_s: loop time at which the last late event leaves; later ones do not overtake it.
+        late: events that leave later, in order.
+        last_due_s: loop time at which the last of them leaves.
     """
 
     held: bytes | None = None
+    late: deque[bytes] = field(default_factory=deque)
     last_due_s: float = 0.0
 
 
@@ -79,9 +82,14 @@ class PrivateStream:
         waiting = self._waiting.get(session.conn)
         if waiting is None:
             return
-        if not self._faults and waiting.held is None and not waiting.last_due_s:
+        if not self._faults and waiting.held is None and not waiting.late:
             session.tell(data)
-            return
+        else:
+            self._send_faulty(session, market, waiting, data)
+
+    def _send_faulty(
+        self, session: Session, market: Market | None, waiting: Waiting, data: bytes
+    ) -> None:
         if self._struck(FaultKind.MUTE, session, market):
             return
         if self._struck(FaultKind.DROP_EVENT, session, market):
@@ -109,14 +117,15 @@ class PrivateStream:
     ) -> None:
         """Send at once, or behind what is late already."""
         loop = asyncio.get_running_loop()
-        late = self._faults.hits_event(FaultKind.LAG, session.conn, self.venue, market)
-        due_s = max(loop.time() + (late.delay_ms / 1000 if late else 0.0), waiting.last_due_s)
-        if due_s <= loop.time():
-            waiting.last_due_s = 0.0
+        lag = self._faults.hits_event(FaultKind.LAG, session.conn, self.venue, market)
+        if lag is None and not waiting.late:
             session.tell(data)
             return
-        waiting.last_due_s = due_s
-        loop.call_at(due_s, session.tell, data)
+        due_s = loop.time() + (lag.delay_ms / 1000 if lag is not None else 0.0)
+        waiting.last_due_s = max(due_s, waiting.last_due_s)
+        waiting.late.append(data)
+        # Timers of one moment fire in any order: each sends whichever event is the oldest.
+        loop.call_at(waiting.last_due_s, lambda: session.tell(waiting.late.popleft()))
 
     def _struck(self, kind: FaultKind, session: Session, market: Market | None) -> bool:
         return self._faults.hits_event(kind, session.conn, self.venue, market) is not None
