@@ -9,7 +9,7 @@ or cannot be read. After each log-in it tells ``AccountResumed``: what came befo
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 import structlog
@@ -114,6 +114,9 @@ class SessionOver(Exception):
 class AccountStream:
     """The account stream of one venue (or of one of its wallets), kept alive by ``run``.
 
+    Args:
+        sleep: waits between sessions, in seconds.
+
     Attributes:
         is_ready: logged in and subscribed now.
     """
@@ -127,6 +130,7 @@ class AccountStream:
         sink: Callable[[BrokerEvent], None],
         rng: random.Random | None = None,
         timings: StreamTimings | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.is_ready = False
         self._venue = venue
@@ -136,6 +140,7 @@ class AccountStream:
         self._sink = sink
         self._rng = rng or random.SystemRandom()
         self._timings = timings or StreamTimings()
+        self._sleep = sleep
         self._failures = 0
         self._heard_ns = 0
         self._restart: asyncio.Future[str] | None = None
@@ -155,7 +160,7 @@ class AccountStream:
             settled = was_ready and lasted_ns >= self._timings.settled_seconds * NS_PER_SECOND
             self._failures = 1 if settled else self._failures + 1
             log.warning("account.stream_lost", stream=self._dialect.name, reason=str(over))
-            await asyncio.sleep(self._pause_seconds() + over.wait_ns / NS_PER_SECOND)
+            await self._sleep(self._pause_seconds() + over.wait_ns / NS_PER_SECOND)
 
     async def _serve(self) -> SessionOver:
         """Open a session and serve it to its end; returns why it ended."""
