@@ -11,7 +11,7 @@ from engine.model.events import OrderLookedUp, OrderUpdated
 from engine.model.money import ZERO, plain
 from engine.model.order import FINAL, Fill, Order, OrderStatus
 from engine.ports import BrokerEvent, Clock
-from engine.venues.account import RequestFailed, Sent, Urgency
+from engine.venues.account import Outcome, RequestFailed, Sent, Urgency
 from engine.venues.binance.account_orders import Orders
 from engine.venues.binance.account_owners import MOST_ROWS, is_ours
 from engine.venues.binance.codes import NO_SUCH_ORDER, NOT_SENT
@@ -63,7 +63,12 @@ class Backstops:
         }
         # Before its answer is here it may have been triggered.
         self._live.setdefault(symbol, set()).add(name)
-        row = await self._rest.send("post", PATH, params, AlgoRow, Urgency.ORDER, sent=sent)
+        try:
+            row = await self._rest.send("post", PATH, params, AlgoRow, Urgency.CLOSE, sent=sent)
+        except RequestFailed as error:
+            if error.verdict.outcome is not Outcome.UNKNOWN:
+                self._live[symbol].discard(name)
+            raise
         self.note(row)
         status = ALGO_STATUSES.get(row.algo_status, OrderStatus.UNKNOWN)
         now_ns = self._clock.now_ns()
@@ -140,6 +145,10 @@ class Backstops:
         for row in mine:
             self.note(row)
         return sorted(mine, key=lambda row: row.algo_id)
+
+    async def learn_all_resting(self) -> None:
+        """Read the open conditional orders of all symbols."""
+        await self._learn("/fapi/v1/openAlgoOrders", {}, None)
 
     async def learn_resting(self, symbol: str, found: dict[int, AlgoRow] | None = None) -> None:
         """Read the open conditional orders of a symbol (adding them to ``found``)."""

@@ -84,7 +84,8 @@ class MarketClient(AsyncClient):  # type: ignore[misc]  # the library has no typ
         body = await response.read()
         if response.ok:
             return body
-        text = body.decode(errors="replace")
+        # The library takes any JSON for an object with a code.
+        text = body.decode(errors="replace") if body.startswith(b"{") else ""
         raise BinanceAPIException(response, response.status, text)
 
     async def ask_api(self, method: str, path: str, data: dict[str, Any], *, signed: bool) -> bytes:

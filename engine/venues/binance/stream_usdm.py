@@ -13,7 +13,7 @@ from engine.clock import NS_PER_MS
 from engine.model.events import AccountResumed, BalancesReported, OrderFilled, OrderUpdated
 from engine.model.instrument import Market
 from engine.model.money import ZERO
-from engine.model.order import Fill, OrderSide, OrderStatus, Refusal
+from engine.model.order import Fill, FillKind, OrderSide, OrderStatus, Refusal
 from engine.ports import BrokerEvent, Clock
 from engine.venues.account import RequestFailed, Urgency
 from engine.venues.account_stream import NOTHING_HEARD, AccountStream, Heard
@@ -71,7 +71,12 @@ class UsdmDialect:
         self._clock = clock
 
     async def url(self) -> str:
-        """Return the address with a listen key; asking for one renews it where there is one."""
+        """Return the address with a listen key; asking for one renews it where there is one.
+
+        First the backstops at rest are read: from here on their children can be told from orders
+        of others.
+        """
+        await self._side.backstops.learn_all_resting()
         told = await self._side.rest.send(
             "post", KEY_PATH, {}, ListenKey, Urgency.LOOK_UP, signed=False
         )
@@ -107,12 +112,16 @@ class UsdmDialect:
     def _order(self, told: UsdmOrder) -> tuple[BrokerEvent, ...]:
         owners = self._side.owners
         if owners.get(told.s, told.i) is None:
-            if not is_ours(told.c) and self._side.backstops.may_have_child(told.s):
+            if self._may_be_child(told):
                 if _is_execution(told):
                     self.unresolved.put_nowait(told)
                 return ()
             owners.put(told.s, told.i, told.c)
         return self.order_events(told)
+
+    def _may_be_child(self, told: UsdmOrder) -> bool:
+        is_somebodys = not is_ours(told.c) and kind_of(told.c) is FillKind.TRADE
+        return is_somebodys and self._side.backstops.may_have_child(told.s)
 
     def order_events(self, told: UsdmOrder) -> tuple[BrokerEvent, ...]:
         """Return what an update says of an order, under the client id that is known for it."""

@@ -218,6 +218,16 @@ async def test_a_refused_order_says_why(account, venue):
     assert refused.verdict.refusal is Refusal.REDUCE_ONLY
 
 
+async def test_a_backstop_that_was_refused_leaves_orders_by_hand_alone(account, venue):
+    symbol = LINEAR.id.symbol
+    venue.answer("post /fapi/v1/algoOrder", CUT)
+    await failure(account.place(backstop(), lambda _: None))
+    assert account.usdm.backstops.may_have_child(symbol)
+    venue.answer("post /fapi/v1/algoOrder", (400, error(-4045, "Reach max stop order limit.")))
+    await failure(account.place(backstop(), lambda _: None))
+    assert not account.usdm.backstops.may_have_child(symbol)
+
+
 # Cancelling
 
 

@@ -9,6 +9,7 @@ from engine.clock import SystemClock
 from engine.model.instrument import Market
 from engine.model.order import Refusal
 from engine.venues.account import Outcome, RequestFailed, Urgency
+from engine.venues.binance import client
 from engine.venues.binance.client import MarketRest
 from engine.venues.binance.client_costs import costs
 from engine.venues.binance.parse import Done, OrderRow
@@ -116,8 +117,10 @@ async def test_what_never_reached_a_socket_may_be_sent_again(rest, venue):
 async def test_an_answer_that_is_no_json_leaves_an_order_unknown(rest, venue):
     venue.answer(f"post {PATHS[rest.market]}", (200, b"<html>"))
     assert (await failure(post(rest))).verdict.outcome is Outcome.UNKNOWN
-    venue.answer(f"post {PATHS[rest.market]}", (502, b"<html>"))
-    assert (await failure(post(rest))).verdict.outcome is Outcome.UNKNOWN
+    for status, body in [(502, b"<html>"), (400, b"[]"), (400, b"{}"), (400, b"")]:
+        venue.answer(f"post {PATHS[rest.market]}", (status, body))
+        lost = await failure(post(rest))
+        assert (lost.verdict.outcome, lost.code) == (Outcome.UNKNOWN, str(status))
 
 
 async def test_an_answer_of_another_shape_leaves_an_order_unknown(rest, venue):
@@ -199,3 +202,26 @@ async def test_connections_are_kept_for_the_next_request(rest, venue):
 )
 def test_what_a_request_costs(market, method, path, params, expected):
     assert costs(market, method, path, params) == expected
+
+
+async def test_a_clock_that_cannot_be_set_does_not_hide_the_refusal(rest, venue):
+    venue.answer(f"post {PATHS[rest.market]}", {})
+    await rest.sync()
+    venue.offset_ms = -20_000
+    venue.time_answer = (500, b"")
+    assert (await failure(post(rest))).code == "-1021"
+
+
+async def test_what_waits_for_a_clock_that_cannot_be_set_was_not_sent(rest, venue):
+    venue.time_answer = (500, b"")
+    told = []
+    refused = await failure(post(rest, sent=told.append))
+    assert (refused.verdict.outcome, told, venue.asked) == (Outcome.RETRY, [], [])
+
+
+async def test_the_quickest_of_slow_answers_sets_the_clock(rest, venue, monkeypatch):
+    monkeypatch.setattr(client, "GOOD_ROUND_TRIP_NS", 0)
+    venue.offset_ms = 5000
+    await rest.sync()
+    assert rest.offset_ms == pytest.approx(5000, abs=300)
+    assert venue.times_asked == client.SYNC_TRIES

@@ -188,9 +188,12 @@ async def test_events_that_say_nothing_needed_are_passed_over(spot, usdm):
 
 async def test_the_address_holds_a_listen_key(usdm, venue):
     venue.answer("post /fapi/v1/listenKey", {"listenKey": "abc"})
+    venue.answer("get /fapi/v1/openAlgoOrders", [algo()])
     assert await usdm.url() == "ws://usdm/private/ws?listenKey=abc"
     assert venue.of("post /fapi/v1/listenKey") == [{}]
     assert usdm.hello() == ()
+    # The backstops at rest are known from here on.
+    assert usdm.read(usdm_update(c="venue-made", i=95)).events == ()
 
 
 async def test_an_expired_listen_key_ends_the_session(usdm):
@@ -210,7 +213,8 @@ async def test_a_futures_fill_tells_its_leg(usdm):
 @pytest.mark.parametrize(
     ("name", "kind"), [("autoclose-1", FillKind.LIQUIDATION), ("adl_autoclose", FillKind.ADL)]
 )
-async def test_a_liquidation_is_told_as_one(usdm, name, kind):
+async def test_a_liquidation_is_told_as_one_at_once(usdm, name, kind):
+    usdm.read(algo_update("NEW"))
     (filled,) = usdm.read(usdm_update(c=name, x="CALCULATED", ps="SHORT")).events
     assert (filled.fill.kind, filled.fill.leg) == (kind, Side.SHORT)
 

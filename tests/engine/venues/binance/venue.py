@@ -84,6 +84,8 @@ class Venue:
     asked: list[Asked] = field(default_factory=list)
     answers: dict[str, list[Any]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    time_answer: Any = None
+    times_asked: int = 0
 
     def answer(self, name: str, *bodies: Any) -> None:
         """Script answers: a JSON body, a (status, body[, headers]), a function of parameters,
@@ -113,7 +115,8 @@ class Venue:
         fields = parse_qsl(raw, keep_blank_values=True)
         method, path = request.method.lower(), request.path
         if path.endswith("/time"):
-            return self._respond({"serverTime": self.now_ms()})
+            self.times_asked += 1
+            return self._respond(self.time_answer or {"serverTime": self.now_ms()})
         refusal = self._check(raw, dict(fields), request)
         self.asked.append(Asked(method, path, dict(fields), [name for name, _ in fields]))
         if refusal:
