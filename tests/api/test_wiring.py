@@ -2,7 +2,14 @@ from decimal import Decimal
 
 import pytest
 
-from api.wiring import TAKER_FEES, feed_connector, guard_config, venue_rules, venue_urls
+from api.wiring import (
+    TAKER_FEES,
+    feed_connector,
+    guard_config,
+    margin_mode,
+    venue_rules,
+    venue_urls,
+)
 from engine.clock import NS_PER_MS, NS_PER_SECOND, SystemClock
 from engine.model.errors import Misconfigured
 from engine.model.exit_set import Exits
@@ -11,7 +18,15 @@ from engine.model.instrument import Market
 from engine.model.rules.ladder import Rung
 from engine.model.rules.trailing import Trailing
 from engine.model.ticks import PriceSource
-from engine.settings import Backstop, FeedTransport, GapPolicy, OnSame, Settings, TradingMode
+from engine.settings import (
+    Backstop,
+    FeedTransport,
+    GapPolicy,
+    MarginMode,
+    OnSame,
+    Settings,
+    TradingMode,
+)
 from engine.venues.picows_transport import PicowsConnector
 from engine.venues.registry import BinanceUrls, BybitUrls
 from engine.venues.websockets_transport import WebsocketsConnector
@@ -121,6 +136,39 @@ def test_each_venue_gets_its_own_addresses() -> None:
     assert isinstance(binance, BinanceUrls)
     assert (bybit.rest, bybit.ws_public) == ("http://a", "ws://b/v5/public")
     assert (binance.spot_rest, binance.usdm_ws) == ("http://c", "ws://d")
+
+
+def test_bybit_s_demo_takes_public_data_from_mainnet_unless_its_host_is_replaced() -> None:
+    def public(mode: TradingMode, **fields: str) -> str:
+        urls = venue_urls(Settings(trading_mode=mode, **fields), "bybit")
+        assert isinstance(urls, BybitUrls)
+        return urls.rest_public
+
+    assert public(TradingMode.DEMO) == "https://api.bybit.com"
+    assert public(TradingMode.DEMO, bybit_rest_url="http://a") == ""
+    assert public(TradingMode.TESTNET) == ""
+    assert public(TradingMode.LIVE) == ""
+
+
+def test_private_addresses_are_replaced_like_the_others() -> None:
+    settings = Settings(
+        trading_mode=TradingMode.LIVE,
+        bybit_ws_private_url="ws://a/v5/private",
+        binance_spot_ws_api_url="ws://b/ws-api/v3",
+    )
+    bybit, binance = venue_urls(settings, "bybit"), venue_urls(settings, "binance")
+    assert isinstance(bybit, BybitUrls)
+    assert isinstance(binance, BinanceUrls)
+    assert (bybit.ws_private, binance.spot_ws_api) == ("ws://a/v5/private", "ws://b/ws-api/v3")
+
+
+def test_cross_margin_is_known_to_the_guard_and_set_only_where_it_is_named() -> None:
+    named = Settings(margin_mode=MarginMode.CROSS)
+    assert guard_config(named).cross_margin
+    assert margin_mode(named) == "cross"
+    assert margin_mode(Settings(margin_mode=MarginMode.ISOLATED)) == "isolated"
+    assert not guard_config(Settings()).cross_margin
+    assert margin_mode(Settings()) is None
 
 
 def test_a_venue_without_an_adapter_is_named() -> None:

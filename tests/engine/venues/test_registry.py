@@ -1,6 +1,7 @@
 import random
 
 import httpx
+import pytest
 
 from engine.clock import SystemClock
 from engine.model.instrument import Market
@@ -9,8 +10,10 @@ from engine.venues.bybit.instruments import BybitInstruments
 from engine.venues.registry import (
     BinanceUrls,
     BybitUrls,
+    build_account,
     build_feed,
     build_instruments,
+    public_rest,
 )
 
 BYBIT = BybitUrls(
@@ -64,3 +67,17 @@ async def test_each_venue_has_its_instrument_lists():
     assert isinstance(bybit, BybitInstruments)
     assert bybit._url.startswith("https://api.bybit.example/")
     assert isinstance(binance, BinanceInstruments)
+
+
+@pytest.mark.parametrize(("venue", "urls"), [("bybit", BYBIT), ("binance", BINANCE)])
+async def test_each_venue_has_its_account_which_opens_nothing_by_itself(venue, urls):
+    account = build_account(venue, urls, "key", "secret", SystemClock(), lambda *_: None)
+    assert account.venue == venue
+    assert list(account.positions()) == []
+    await account.close()
+
+
+def test_lists_are_those_of_the_place_they_come_from():
+    assert public_rest(BYBIT) == "https://api.bybit.example"
+    assert public_rest(BybitUrls("http://a", "ws://a/v5/public", "ws://p")) == "http://a"
+    assert public_rest(BINANCE) == "https://api.binance.example https://fapi.binance.example"
