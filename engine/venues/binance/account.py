@@ -87,7 +87,7 @@ class BinanceAccount:
         self._seen: dict[tuple[Market, str], Instrument] = {}
         spot = MarketRest(Market.SPOT, urls, key, secret, clock)
         usdm = MarketRest(Market.LINEAR, urls, key, secret, clock)
-        self._fees = FeeRates(spot, clock)
+        self._fees = FeeRates(spot)
         self.spot = SpotSide(spot, self._fees, clock)
         self.usdm = UsdmSide(usdm, self._fees, clock, self._find, leverage, margin_mode)
 

@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 from engine.model.instrument import Instrument
-from engine.ports import Clock
 from engine.venues.account import RequestFailed, Urgency
 from engine.venues.binance.client import MarketRest
 from engine.venues.binance.parse import Bar
@@ -21,10 +20,9 @@ class FeeRates:
         wanted: pairs (fee asset, quote) that are kept fresh for what the streams tell.
     """
 
-    def __init__(self, spot: MarketRest, clock: Clock) -> None:
+    def __init__(self, spot: MarketRest) -> None:
         self.wanted: set[tuple[str, str]] = set()
         self._spot = spot
-        self._clock = clock
         self._rates: dict[tuple[str, str, int], Decimal] = {}
 
     async def at(self, instrument: Instrument, asset: str, time_ms: int) -> Decimal | None:
@@ -35,7 +33,8 @@ class FeeRates:
         if asset in {instrument.base, instrument.quote}:
             return None
         self.wanted.add((asset, instrument.quote))
-        return await self._ask(asset, instrument.quote, time_ms)
+        known = self._rates.get((asset, instrument.quote, time_ms // MINUTE_MS))
+        return known or await self._ask(asset, instrument.quote, time_ms)
 
     def now(self, instrument: Instrument, asset: str, time_ms: int) -> Decimal | None:
         """The same at once, if it was asked for in the last minutes."""
@@ -52,14 +51,9 @@ class FeeRates:
     async def refresh(self) -> None:
         """Ask the present prices of all wanted pairs."""
         for asset, quote in sorted(self.wanted):
-            time_ms = self._spot.venue_ms()
-            self._rates.pop((asset, quote, time_ms // MINUTE_MS), None)
-            await self._ask(asset, quote, time_ms)
+            await self._ask(asset, quote, self._spot.venue_ms())
 
     async def _ask(self, asset: str, quote: str, time_ms: int) -> Decimal | None:
-        key = (asset, quote, time_ms // MINUTE_MS)
-        if key in self._rates:
-            return self._rates[key]
         params = {"symbol": asset + quote, "interval": "1m", "endTime": str(time_ms), "limit": "1"}
         try:
             bars = await self._spot.get(
@@ -74,7 +68,7 @@ class FeeRates:
             return None  # the fill is flagged: its fee has no rate
         if not bars:
             return None
-        self._rates[key] = bars[-1].close
+        self._rates[asset, quote, time_ms // MINUTE_MS] = bars[-1].close
         if len(self._rates) > KEPT:
             del self._rates[next(iter(self._rates))]
         return bars[-1].close

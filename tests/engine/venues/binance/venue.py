@@ -76,6 +76,8 @@ class Venue:
     Attributes:
         asked: every request, in order, requests for the time left out.
         offset_ms: of its clock.
+        streams: the open streams, spot and usdm. opened: which were opened, with their query.
+        calls: what was sent on them.
         answers: by ``get /api/v3/order``; a list is answered one after the other, the last one on.
     """
 
@@ -84,6 +86,9 @@ class Venue:
     asked: list[Asked] = field(default_factory=list)
     answers: dict[str, list[Any]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    streams: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    opened: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
     time_answer: Any = None
     times_asked: int = 0
 
@@ -110,7 +115,22 @@ class Venue:
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.offset_ms
 
-    async def _endpoint(self, request: web.Request) -> web.Response:
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """A user data stream: subscriptions are answered, frames of the test are passed on."""
+        name = "spot" if "ws-api" in request.path else "usdm"
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.streams[name] = socket
+        self.opened.append((name, dict(request.query)))
+        async for message in socket:
+            call = json.loads(message.data)
+            self.calls.append(call)
+            await socket.send_json({"id": call["id"], "status": 200, "result": {}})
+        return socket
+
+    async def _endpoint(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade") == "websocket":
+            return await self._stream(request)
         raw = request.url.raw_query_string + (await request.text())
         fields = parse_qsl(raw, keep_blank_values=True)
         method, path = request.method.lower(), request.path
