@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Engine, select
 
 from api import main
+from api.accounts import ticks_of
 from api.main import build, listen, random_id, serve, url_of
 from engine.clock import SystemClock
 from engine.lease import LEASE_NS
@@ -227,7 +228,7 @@ async def test_the_guard_sees_a_price_before_the_account(
         assert parts.brokers.keys() == parts.feeds.keys() == {"bybit", "binance"}
         instrument = InstrumentId("bybit", Market.SPOT, "BTCUSDT")
         tick = TradeTick(instrument, 1.0, 0, 0, 0)
-        main.guard_then_account(parts.flow, parts.brokers["bybit"])(tick)
+        ticks_of(parts.flow, parts.brokers["bybit"])(tick)
     assert seen == ["guard", "account"]
 
 
