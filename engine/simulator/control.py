@@ -203,7 +203,7 @@ class Control:
         if body.get("share") is not None:
             fault.share = _share(body["share"])
             fault.draw = Random(f"{count('seed', body.get('seed', 0), least=0)}:{fault.kind}")
-        if fault.kind in (FaultKind.DELAY, FaultKind.LAG):
+        if fault.kind in (FaultKind.DELAY, FaultKind.STALE_READS, FaultKind.LAG):
             fault.delay_ms = count("delay_ms", body.get("delay_ms", 200), least=1)
         if fault.kind is FaultKind.SKEW:
             skew_ms = body.get("skew_ms")

@@ -97,11 +97,12 @@ class Lists:
         """Return the orders that the filters leave, oldest first."""
         order_id, link_id = params.text("orderId"), params.link_id()
         symbol, base = params.text("symbol"), params.text("baseCoin")
-        settle = params.text("settleCoin")
+        settle, until_ns = params.text("settleCoin"), self._until_ns(params)
         return [
             each
             for each in self._desk.orders()
-            if each.order.instrument.id.market is market
+            if each.created_ns <= until_ns
+            and each.order.instrument.id.market is market
             and order_id in ("", each.venue_order_id)
             and link_id in ("", self._orders.words(each.venue_order_id).link_id)
             and symbol in ("", each.order.instrument.id.symbol)
@@ -115,11 +116,12 @@ class Lists:
         """Tell trades, liquidations and funding, newest first."""
         market = params.market
         start_ms, end_ms = span_ms(params, self._now_ms())
-        kind = params.choice("execType", EXEC_TYPE_WORDS)
+        kind, until_ns = params.choice("execType", EXEC_TYPE_WORDS), self._until_ns(params)
         chosen = [
             each
             for each in self._executed(market)
             if start_ms <= each.time_ns // NS_PER_MS <= end_ms
+            and each.time_ns <= until_ns
             and self._fits(each, params)
             and kind in ("", _exec_type(each))
         ]
@@ -159,6 +161,10 @@ class Lists:
         mark = mark_text(self._desk, execution.instrument.id)
         closed = self.closed.get(execution.venue_trade_id, ZERO)
         return fill_row(execution, order, self.words(execution), mark, rate, closed)
+
+    def _until_ns(self, params: Params) -> int:
+        """Return the venue time of the newest row that a list may hold."""
+        return self._desk.now_ns() - params.stale_ms * NS_PER_MS
 
     def _now_ms(self) -> int:
         return self._desk.place.time.now_ms()

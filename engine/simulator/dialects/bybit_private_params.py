@@ -22,10 +22,15 @@ _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 
 class Params:
-    """The parameters of one request: of a GET its query, of a POST its JSON body."""
+    """The parameters of one request: of a GET its query, of a POST its JSON body.
+
+    Attributes:
+        stale_ms: how far behind the books a list is to be.
+    """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = given
+        self.stale_ms = 0
 
     @classmethod
     def of(cls, call: Call) -> "Params":

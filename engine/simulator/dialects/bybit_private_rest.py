@@ -153,6 +153,10 @@ class BybitPrivateRest:
     def _carry_out(self, call: Call, endpoint: Endpoint) -> dict[str, Any]:
         params = Params.of(call)
         params.check(endpoint.known, endpoint.required)
+        stale = self._faults.hits_call(
+            FaultKind.STALE_READS, self.venue, self.market(call), call.path
+        )
+        params.stale_ms = 0 if stale is None else stale.delay_ms
         if endpoint.trades:
             self._account.key.check_permission(self.market(call))
         return endpoint.answer(params)

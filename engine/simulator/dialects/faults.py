@@ -27,6 +27,7 @@ class FaultKind(StrEnum):
     delay: the request waits ``delay_ms`` before it is carried out.
     error_before, error_after: a server error; the request was not carried out, or was.
     rate_limit, ban, maintenance: the venue's own refusals; nothing is carried out.
+    stale_reads: lists lack the orders and executions of the last ``delay_ms``.
     skew: the venue's clock is ``skew_ms`` ahead of ours.
 
     Of account events (``private_stream.py``):
@@ -52,6 +53,7 @@ class FaultKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     BAN = "ban"
     MAINTENANCE = "maintenance"
+    STALE_READS = "stale_reads"
     SKEW = "skew"
     DROP_EVENT = "drop_event"
     DUPLICATE_EVENT = "duplicate_event"
@@ -67,6 +69,7 @@ LASTING = frozenset(
         FaultKind.REFUSE,
         FaultKind.BAN,
         FaultKind.MAINTENANCE,
+        FaultKind.STALE_READS,
         FaultKind.SKEW,
         FaultKind.LAG,
     }
@@ -86,7 +89,7 @@ class Fault(Struct):
         conns: the connections of a ``half_open``; None for all, later ones included.
         path: of a request, as ``/v5/order/create``.
         code: close code; of a server error the venue's own code, where it has such.
-        delay_ms, skew_ms: of ``delay`` and ``lag``, and of ``skew``.
+        delay_ms, skew_ms: of ``delay``, ``stale_reads`` and ``lag``, and of ``skew``.
         share, draw: how likely it strikes, 0..1, and what draws that.
     """
 

@@ -156,3 +156,24 @@ async def test_fee_rates_are_told_of_one_symbol_or_all(
     base = fill["cumExecQty"] if scope is SPOT else fill["cumExecValue"]
     assert abs(float(fee) / float(base) - float(one[0]["takerFeeRate"])) < 1e-9
     assert len(every["list"]) == 5
+
+
+async def test_stale_lists_lack_what_is_new(tmp_path: Path) -> None:
+    async with trading(tmp_path) as trader:
+        old = (await trader.filled("Buy", "0.01"))["orderId"]
+        await asyncio.sleep(0.4)
+        await trader.rig.fault("stale_reads", venue="bybit", delay_ms=300)
+        new = await trader.market("Buy", "0.02")
+        seen = [
+            [row["orderId"] for row in (await trader.result(path, **LINEAR, **more))["list"]]
+            for path, more in (
+                ("/v5/order/realtime", {"openOnly": 1}),
+                ("/v5/order/history", {}),
+                ("/v5/execution/list", {}),
+            )
+        ]
+        assert (await trader.position())["size"] in ("0.01", "0.03")
+        await asyncio.sleep(0.4)
+        later = await trader.result("/v5/order/history", **LINEAR)
+    assert seen == [[old]] * 3
+    assert [row["orderId"] for row in later["list"]] == [new, old]
