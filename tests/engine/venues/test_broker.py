@@ -2,9 +2,7 @@
 
 import asyncio
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 import pytest
 import structlog
 
@@ -21,13 +19,11 @@ from engine.model.events import (
     VenuePosition,
 )
 from engine.model.exits import Side
-from engine.model.ids import Purpose
 from engine.model.instrument import Instrument, Market
 from engine.model.order import OrderStatus, Refusal
 from engine.venues.account import Outcome
 from tests.engine.venues.accounts import (
     HANG,
-    QUICK,
     ScriptedAccount,
     Told,
     broker,
@@ -170,87 +166,6 @@ async def test_a_core_that_fails_while_the_account_tells_ends_the_service(accoun
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(2):
             await task
-
-
-# Entries
-
-
-def entry(**fields: Any):
-    return order(purpose=Purpose.ENTRY, **fields)
-
-
-async def test_before_the_first_entry_on_an_instrument_leverage_is_set_once(account, told):
-    made = broker(account, told)
-    async with running(made):
-        made.read_account(())
-        await until(lambda: told.of(AccountReported))
-        made.submit(entry())
-        made.submit(entry(generation=1))
-        await until(lambda: len(account.made("place")) == 2)
-        made.submit(entry(generation=2))
-        made.submit(entry(generation=3, symbol="ETHUSDT"))
-        await until(lambda: len(account.made("place")) == 4)
-    prepared = [str(about[0]) for about in account.made("prepare")]
-    assert prepared == ["bybit:linear:BTCUSDT", "bybit:linear:ETHUSDT"]
-    assert all(is_alone for _, is_alone in account.made("prepare"))
-
-
-async def test_what_is_open_there_already_is_told_to_whom_sets_the_leverage(account, told):
-    made = broker(account, told)
-    btc = instrument("bybit", Market.LINEAR, "BTCUSDT")
-    account.held = [VenuePosition(btc.id, Side.LONG, Decimal(1), Decimal(5))]
-    async with running(made):
-        made.read_account(())
-        await until(lambda: told.of(AccountReported))
-        made.submit(entry())
-        await until(lambda: account.made("place"))
-    assert account.made("prepare") == [(btc.id, False)]
-
-
-@pytest.mark.parametrize("purpose", [Purpose.EXIT, Purpose.BACKSTOP])
-async def test_a_close_is_never_kept_waiting_by_preparations(account, told, purpose):
-    made = broker(account, told)
-    async with running(made):
-        made.submit(order(purpose=purpose))
-        await until(lambda: account.made("place"))
-    assert account.made("prepare") == []
-
-
-async def test_spot_has_no_leverage(account, told):
-    made = broker(account, told)
-    async with running(made):
-        made.submit(entry(market=Market.SPOT))
-        await until(lambda: account.made("place"))
-    assert account.made("prepare") == []
-
-
-async def test_an_entry_waits_until_it_is_known_what_else_is_open(account, told):
-    made = broker(account, told)
-    async with running(made):
-        made.submit(entry())
-        await until(lambda: told.of(OrderDeferred))
-    assert account.made("prepare") == account.made("place") == []
-    assert told.of(OrderDeferred)[0].retry_after_ns == 0
-
-
-@pytest.mark.parametrize(
-    "failure", [failed(Outcome.UNKNOWN, "lost"), failed(Outcome.REJECTED), HANG, ValueError("odd")]
-)
-async def test_an_entry_whose_leverage_is_not_set_is_refused_and_not_sent(account, told, failure):
-    account.scripts["prepare"] = [failure, None]
-    made = broker(account, told)
-    async with running(made):
-        made.read_account(())
-        await until(lambda: told.of(AccountReported))
-        made.submit(entry())
-        await until(lambda: told.of(OrderUpdated))
-        assert told.of(OrderUpdated)[0].status is OrderStatus.REJECTED
-        assert account.made("place") == []
-        assert told.of(OrderSent) == []
-        if failure != HANG:  # that one is still under way
-            made.submit(entry(generation=1))
-            await until(lambda: account.made("place"))
-            assert len(account.made("prepare")) == 2
 
 
 # Look-ups and readings
@@ -401,81 +316,3 @@ async def test_a_stream_that_is_refused_stops_trading_until_it_logs_in(account, 
         account.sink(AccountResumed("bybit", 1))
         assert told.of(TradingResumed)
         assert told.of(AccountResumed)
-
-
-# The end
-
-
-async def test_an_order_that_was_sent_is_waited_for_when_the_service_stops(account, told):
-    go_on = asyncio.Event()
-    account.scripts["place"] = [go_on]
-    made = broker(account, told)
-    async with running(made) as task:
-        made.submit(order())
-        await until(lambda: account.made("place"))
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        asyncio.get_running_loop().call_later(0.05, go_on.set)
-        await made.drain()
-        assert [event.status for event in told.of(OrderUpdated)] == [OrderStatus.ACKNOWLEDGED]
-
-
-async def test_an_order_that_is_never_answered_is_given_up_in_bounded_time(account, told):
-    account.scripts["place"] = [HANG]
-    made = broker(account, told, timings=msgspec.structs.replace(QUICK, order_seconds=9.0))
-    async with running(made) as task:
-        made.submit(order())
-        await until(lambda: account.made("place"))
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(1):
-            await made.drain()
-    assert told.of(OrderUpdated) == []
-
-
-async def test_an_order_that_was_not_sent_yet_is_not_sent_after_a_stop(account, told):
-    go_on = asyncio.Event()
-
-    async def wait() -> None:
-        await go_on.wait()
-
-    account.before_sending = wait
-    made = broker(account, told)
-    async with running(made) as task:
-        made.submit(order())
-        await asyncio.sleep(0.02)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        go_on.set()
-        await made.drain()
-    assert account.made("place") == []
-    assert told == []
-
-
-async def test_nothing_is_sent_after_a_stop(account, told):
-    made = broker(account, told)
-    async with running(made) as task:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        made.submit(order())
-        made.look_up(order())
-        made.read_account(())
-        await made.drain()
-    assert {request for request, _ in account.calls} <= {"open", "examine", "run", "close"}
-
-
-async def test_a_broker_that_never_ran_ends_without_a_request(account, told):
-    made = broker(account, told)
-    made.submit(order())
-    await made.drain()
-    await made.close()
-    assert account.calls == [("close", None)]
-
-
-@pytest.mark.parametrize("failure", [HANG, OSError("odd")])
-async def test_an_account_that_does_not_close_does_not_hold_up_the_end(account, told, failure):
-    account.scripts["close"] = [failure]
-    made = broker(account, told)
-    async with asyncio.timeout(1):
-        await made.close()
-    assert account.closed == 1
