@@ -1,4 +1,4 @@
-"""Readings of the account, its settings before an entry, and what is told of the key."""
+"""Readings of the account: executions, settlements, positions and wallets."""
 
 import time
 from decimal import Decimal
@@ -10,14 +10,16 @@ from engine.model.exits import Side
 from engine.model.ids import Purpose
 from engine.model.instrument import Market
 from engine.model.order import FillKind, OrderSide
-from engine.venues.account import Outcome, RequestFailed
+from engine.venues.account import Outcome
+from engine.venues.binance import account_owners
+from engine.venues.binance.parse import PositionRow
+from tests.engine.venues.binance.orders import failure
 from tests.engine.venues.binance.replies import (
     algo,
     position,
     spot_account,
     spot_order,
     spot_trade,
-    symbol_config,
     usdm_balances,
     usdm_order,
     usdm_trade,
@@ -41,12 +43,6 @@ def venue(venue):
     venue.answer("get /fapi/v1/openAlgoOrders", [])
     venue.answer("get /fapi/v1/allAlgoOrders", [])
     return venue
-
-
-async def failure(awaitable):
-    with pytest.raises(RequestFailed) as caught:
-        await awaitable
-    return caught.value
 
 
 async def read(account, *instruments):
@@ -237,136 +233,57 @@ async def test_a_venue_that_cannot_be_asked_is_not_open(account, venue):
     assert (await failure(account.open())).verdict.outcome is Outcome.UNKNOWN
 
 
-# Settings before an entry
+# Long lists
 
 
-async def test_leverage_and_margin_are_set_and_read_back(account, venue):
-    venue.answer("get /fapi/v1/symbolConfig", symbol_config(20), symbol_config(3, "ISOLATED"))
-    venue.answer("post /fapi/v1/leverage", {"leverage": 3, "symbol": "BTCUSDT"})
-    venue.answer("post /fapi/v1/marginType", {"code": 200, "msg": "success"})
-    await account.prepare(LINEAR, is_alone=True)
-    assert venue.of("post /fapi/v1/leverage")[0]["leverage"] == "3"
-    assert venue.of("post /fapi/v1/marginType")[0]["marginType"] == "ISOLATED"
-    assert len(venue.of("get /fapi/v1/symbolConfig")) == 2
+async def test_settlements_beyond_a_page_are_read_on_from_its_last(account, venue):
+    def row(number, time_ms):
+        return {
+            "symbol": "BTCUSDT",
+            "incomeType": "FUNDING_FEE",
+            "income": "1",
+            "asset": "USDT",
+            "time": time_ms,
+            "tranId": number,
+        }
+
+    page = [row(number, 2 * 10**12 + number) for number in range(1000)]
+    rest = [page[-1], row(1000, 2 * 10**12 + 1000)]
+    venue.answer("get /fapi/v1/income", page, rest)
+    paid = [each for each in await read(account) if isinstance(each, FundingPaid)]
+    assert len(paid) == 1001
+    assert venue.of("get /fapi/v1/income")[1]["startTime"] == str(page[-1]["time"])
 
 
-async def test_a_margin_type_that_is_so_already_is_fine(account, venue):
-    venue.answer("get /fapi/v1/symbolConfig", symbol_config(3), symbol_config(3, "ISOLATED"))
-    refusal = (400, error(-4046, "No need to change margin type."))
-    venue.answer("post /fapi/v1/marginType", refusal)
-    await account.prepare(LINEAR, is_alone=True)
-    assert venue.of("post /fapi/v1/leverage") == []
-
-
-async def test_settings_that_are_so_already_are_left_alone(account, venue):
-    venue.answer("get /fapi/v1/symbolConfig", symbol_config(3, "ISOLATED"))
-    await account.prepare(LINEAR, is_alone=True)
-    assert len(venue.asked) == 1
-
-
-async def test_settings_that_did_not_take_refuse_the_entry(account, venue):
-    venue.answer("get /fapi/v1/symbolConfig", symbol_config(20, "ISOLATED"))
-    venue.answer("post /fapi/v1/leverage", {"leverage": 3, "symbol": "BTCUSDT"})
-    refused = await failure(account.prepare(LINEAR, is_alone=True))
-    assert "leverage is 20" in str(refused)
-
-
-async def test_a_refused_margin_type_refuses_the_entry(account, venue):
-    venue.answer("get /fapi/v1/symbolConfig", symbol_config(3))
-    refusal = (400, error(-4168, "Unable to adjust to isolated-margin mode."))
-    venue.answer("post /fapi/v1/marginType", refusal)
-    assert (await failure(account.prepare(LINEAR, is_alone=True))).code == "-4168"
-
-
-async def test_nothing_is_changed_beside_what_is_not_ours_nor_on_spot(account, venue):
-    await account.prepare(LINEAR, is_alone=False)
-    await account.prepare(SPOT, is_alone=True)
-    assert venue.asked == []
-
-
-# What the doctor is told
-
-RIGHTS = {
-    "ipRestrict": True,
-    "enableWithdrawals": True,
-    "enableInternalTransfer": False,
-    "permitsUniversalTransfer": True,
-    "enableSpotAndMarginTrading": True,
-    "enableFutures": True,
-    "tradingAuthorityExpirationTime": 1_800_000_000_000,
-}
-
-
-async def test_the_key_is_told_with_its_rights_fees_and_balances(account, venue):
-    venue.offset_ms = 2500
-    venue.answer("get /sapi/v1/account/apiRestrictions", RIGHTS)
-    venue.answer("get /fapi/v1/commissionRate", {"symbol": "B", "takerCommissionRate": "0.0004"})
-    facts = await account.examine()
-    assert facts.offset_ms == pytest.approx(2500, abs=300)
-    assert facts.may_trade == (Market.SPOT, Market.LINEAR)
-    assert (facts.may_withdraw, facts.may_transfer, facts.bound_to_ip) == (True, True, True)
-    assert facts.hedged is False
-    assert facts.expires_at_ns == 1_800_000_000_000_000_000
-    assert facts.balances == (("spot", "USDT", "1000"), ("futures", "USDT", "1000"))
-    assert facts.taker_fees == (("spot", "0.1"), ("linear", "0.04"))
-    assert facts.notes == ()
-
-
-async def test_a_right_that_the_key_lacks_is_a_note_with_its_remedy(account, venue):
-    venue.answer("get /sapi/v1/account/apiRestrictions", {**RIGHTS, "enableFutures": False})
-    venue.answer("get /fapi/v1/accountConfig", NOT_PERMITTED)
-    facts = await account.examine()
-    assert facts.may_trade == (Market.SPOT,)
-    assert facts.hedged is None
-    assert "Futures" in facts.notes[0]
-
-
-async def test_a_venue_that_does_not_tell_rights_is_noted(account, venue):
-    venue.answer("get /sapi/v1/account/apiRestrictions", (404, b"<html>"))
-    venue.answer("get /fapi/v1/commissionRate", {"symbol": "B", "takerCommissionRate": "0.0004"})
-    venue.answer("get /api/v3/account", spot_account(canTrade=False))
-    facts = await account.examine()
-    assert facts.may_trade == (Market.SPOT, Market.LINEAR)
-    assert (facts.may_withdraw, facts.may_transfer, facts.bound_to_ip) == (False, False, False)
-    assert "withdraw" in facts.notes[0]
-    assert "not trade" in facts.notes[1]
-
-
-async def test_rights_that_could_not_be_asked_are_no_facts(account, venue):
-    venue.answer("get /sapi/v1/account/apiRestrictions", (429, error(-1003, "Too many requests")))
-    assert (await failure(account.examine())).verdict.outcome is Outcome.WAIT
-
-
-# Filters
-
-FILTERS = {
-    "symbol": "BTCUSDT",
-    "status": "TRADING",
-    "contractType": "PERPETUAL",
-    "marginAsset": "USDT",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "filters": [
-        {"filterType": "PRICE_FILTER", "tickSize": "0.50"},
-        {"filterType": "LOT_SIZE", "stepSize": "0.002", "minQty": "0.002", "maxQty": "9"},
-        {"filterType": "MIN_NOTIONAL", "notional": "50", "minNotional": "50"},
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    ("instrument", "path"), [(SPOT, "/api/v3/exchangeInfo"), (LINEAR, "/fapi/v1/exchangeInfo")]
-)
-async def test_filters_are_read_as_they_are_now(account, venue, instrument, path):
-    venue.answer(f"get {path}", {"symbols": [FILTERS]})
-    now = await account.filters(instrument)
-    assert (now.id, now.qty_step, now.tick_size) == (
-        instrument.id,
-        Decimal("0.002"),
-        Decimal("0.50"),
+async def test_an_owner_beyond_a_page_is_found_among_the_latest(account, venue):
+    venue.answer("get /api/v3/myTrades", [spot_trade(1, 1), spot_trade(2, 5000)])
+    old = [spot_order(orderId=1 + number, clientOrderId="web") for number in range(1000)]
+    venue.answer(
+        "get /api/v3/allOrders", lambda p: old if "orderId" in p else [spot_order(orderId=5000)]
     )
+    found = fills(await read(account, SPOT))
+    assert [each.client_order_id for each in found] == ["web", spot_order()["clientOrderId"]]
 
 
-async def test_an_instrument_that_is_not_listed_any_more_has_no_filters(account, venue):
-    venue.answer("get /fapi/v1/exchangeInfo", {"symbols": []})
-    assert (await failure(account.filters(LINEAR))).verdict.outcome is Outcome.REJECTED
+def test_only_the_latest_owners_are_kept(monkeypatch):
+    monkeypatch.setattr(account_owners, "KEPT", 2)
+    owners = account_owners.Owners()
+    for number in (1, 2, 3):
+        owners.put("BTCUSDT", number, "web")
+    assert [owners.get("BTCUSDT", number) for number in (1, 2, 3)] == [None, "web", "web"]
+    assert owners.missing("BTCUSDT", [3, 1, 1]) == [1]
+
+
+async def test_a_liquidation_price_stays_until_it_is_read_anew(account, venue):
+    venue.answer("get /fapi/v3/positionRisk", [position("0.5")])
+    await read(account)
+    account.usdm.note_position(PositionRow("BTCUSDT", Decimal("0.6"), Decimal(50000)))
+    assert account.positions()[0].liquidation_price == 30000
+    account.usdm.note_position(PositionRow("BTCUSDT", Decimal("-0.1"), Decimal(50000)))
+    assert account.positions()[0].liquidation_price is None
+
+
+async def test_a_wallet_that_cannot_be_read_is_not_a_missing_permission(account, venue):
+    venue.answer("get /api/v3/account", (503, {}))
+    assert (await failure(account.open())).verdict.outcome is Outcome.UNKNOWN
+    assert not account.spot.is_denied

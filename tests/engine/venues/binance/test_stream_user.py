@@ -219,6 +219,14 @@ async def test_a_liquidation_is_told_as_one_at_once(usdm, name, kind):
     assert (filled.fill.kind, filled.fill.leg) == (kind, Side.SHORT)
 
 
+async def test_a_futures_fill_of_an_unknown_instrument_is_left_out(usdm):
+    assert usdm.read(usdm_update(s="NEWUSDT", c="web_1")).events == ()
+
+
+async def test_the_server_pings_so_we_do_not(spot, usdm):
+    assert (spot.ping(), usdm.ping()) == (None, None)
+
+
 async def test_an_account_update_moves_positions_and_has_the_wallet_read(usdm, account, venue):
     rows = [{"s": "BTCUSDT", "pa": "-0.5", "ep": "50000", "ps": "BOTH"}]
     event = {"e": "ACCOUNT_UPDATE", "a": {"m": "ORDER", "B": [{"a": "USDT", "wb": "9"}], "P": rows}}
@@ -315,6 +323,10 @@ async def test_without_a_backstop_at_rest_an_order_by_hand_is_told_at_once(usdm)
     usdm.read(algo_update("CANCELED"))
     (filled,) = usdm.read(usdm_update(c="web_1", i=96)).events
     assert filled.fill.client_order_id == "web_1"
+
+
+async def test_a_backstop_on_its_way_to_the_book_tells_nothing_yet(usdm):
+    assert usdm.read(algo_update("TRIGGERING")).events == ()
 
 
 # The listen key
