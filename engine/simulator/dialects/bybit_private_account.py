@@ -48,10 +48,6 @@ class BybitAccount:
         """Return venue time."""
         return self._desk.place.time.now_ms()
 
-    def desk(self, market: Market | None) -> Desk:
-        """Return the desk of a market; one serves both."""
-        return self._desk
-
     def change_key(self, changes: KeyChanges) -> dict[str, Any]:
         """Change the key; returns what the venue tells of it now."""
         self.key.change(changes)

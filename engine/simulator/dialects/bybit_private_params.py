@@ -6,7 +6,7 @@ misspelt one is found before it costs money.
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -89,10 +89,7 @@ class Params:
             return None
         if not _NUMBER.fullmatch(text):
             raise BybitError(f"params error: {name} invalid")
-        try:
-            return Decimal(text)
-        except InvalidOperation:
-            raise BybitError(f"params error: {name} invalid") from None
+        return Decimal(text)
 
     def flag(self, name: str) -> bool:
         """Return a JSON boolean; False when absent."""

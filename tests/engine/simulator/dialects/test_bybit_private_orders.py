@@ -76,6 +76,7 @@ REFUSED: list[tuple[dict[str, Any], int]] = [
     ({**LINEAR, **SELL, "qty": "1", **STOP, "triggerDirection": 1}, 110092),
     ({**SPOT, **SELL, "qty": "1", "triggerPrice": "900"}, 10001),
     ({**SPOT, **SELL, "qty": "1", "orderFilter": "StopOrder"}, 10001),
+    ({**SPOT, **SELL, "qty": "1", **SPOT_STOP, "triggerBy": "MarkPrice"}, 10001),
     ({**SPOT, **SELL, "qty": "1", **SPOT_STOP, "triggerPrice": "900.01"}, 170134),
     # position mode
     ({**LINEAR, **BUY, "qty": "1", "positionIdx": 1}, 10001),
@@ -161,14 +162,14 @@ async def test_reduce_only_closes_no_more_than_is_open(tmp_path: Path) -> None:
 
 
 async def test_nothing_left_to_reduce_ends_on_the_stream(tmp_path: Path) -> None:
-    async with trading(tmp_path) as trader, trader.stream("order") as client:
+    async with trading(tmp_path, latency_ms=300) as trader, trader.stream("order") as client:
         await trader.filled("Buy", "0.02")
         close = {**SELL, "qty": "0.02", "reduceOnly": True}
         one, two = await asyncio.gather(
             trader.create(**LINEAR, **close), trader.create(**LINEAR, **close)
         )
         assert (one["retCode"], two["retCode"]) == (0, 0)
-        await client.drain(0.3)
+        await client.drain(0.8)
     last = {row["orderId"]: row for row in events(client, "order")}
     ends = [last[answer["result"]["orderId"]] for answer in (one, two)]
     ended = sorted((row["orderStatus"], row["cancelType"], row["cumExecQty"]) for row in ends)
@@ -248,6 +249,45 @@ async def test_no_more_than_ten_conditional_orders_rest_on_a_symbol(tmp_path: Pa
             else:
                 codes.append(answer["retCode"])
     assert codes == [0] * 10 + [110009]
+
+
+async def test_no_more_than_thirty_stops_rest_on_a_spot_symbol(tmp_path: Path) -> None:
+    async with trading(tmp_path) as trader:
+        await trader.filled("Buy", "500", **SPOT)
+        codes = []
+        while len(codes) < 31:
+            answer = await trader.create(**SPOT, **SELL, qty="0.01", **SPOT_STOP)
+            if answer["retCode"] == 10006:
+                await asyncio.sleep(0.3)
+            else:
+                codes.append(answer["retCode"])
+    assert codes == [0] * 30 + [170810]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"category":', "null"])
+async def test_a_body_that_is_no_object_is_a_parameter_error(tmp_path: Path, text: str) -> None:
+    async with trading(tmp_path) as trader:
+        answer = await trader.raw_post("/v5/order/create", text)
+    assert answer.json()["retCode"] == 10001
+
+
+async def test_a_stop_beyond_the_market_rises_to_its_trigger_on_spot(tmp_path: Path) -> None:
+    above = {"triggerPrice": "1100", "orderFilter": "tpslOrder", "marketUnit": "baseCoin"}
+    async with trading(tmp_path) as trader:
+        order_id = await trader.market("Buy", "0.1", **SPOT, **above)
+        await trader.order(order_id, "Untriggered", **SPOT)
+        await trader.rig.price("bybit:spot:BTCUSDT", 1100)
+        row = await trader.order(order_id, "Filled", **SPOT)
+    assert (row["stopOrderType"], row["cumExecQty"]) == ("tpslOrder", "0.1")
+
+
+async def test_a_whole_close_takes_no_more_than_one_order_may(tmp_path: Path) -> None:
+    async with trading(tmp_path, price=10) as trader:
+        for _ in range(2):
+            await trader.filled("Buy", "150")
+        row = await trader.filled("Sell", "0", reduceOnly=True, closeOnTrigger=True)
+        held = await trader.position()
+    assert (row["qty"], held["size"]) == ("150", "150")
 
 
 async def test_legs_are_kept_apart_in_hedge_mode(tmp_path: Path) -> None:
