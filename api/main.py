@@ -8,6 +8,7 @@ error: a guard that is half alive must not look alive.
 import asyncio
 import contextlib
 import functools
+import os
 import random
 import secrets
 import socket
@@ -21,7 +22,9 @@ from sqlalchemy import Engine
 
 from api.accounts import Account, build_accounts, priced, ticks_of
 from api.app import build_app
+from api.heartbeat import keep_beating
 from api.runtime import Runtime
+from api.systemd import Manager
 from api.wiring import feed_connector, guard_config, venue_urls
 from engine.connections import bounded
 from engine.core.guardian import Guardian
@@ -228,7 +231,7 @@ def _server(parts: Parts) -> EmbeddedServer:
 async def _run(
     parts: Parts, sock: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
 ) -> None:
-    server = _server(parts)
+    server, manager, clock = _server(parts), Manager(os.environ), parts.runtime.clock
     async with asyncio.TaskGroup() as tasks:
         journal = tasks.create_task(parts.flow.run(), name="flow")
         accounts = [
@@ -240,14 +243,19 @@ async def _run(
             for venue, feed in parts.feeds.items()
         ]
         outside.append(tasks.create_task(parts.catalog.run(), name="instruments"))
+        outside.append(tasks.create_task(keep_beating(parts.runtime), name="heartbeat"))
+        watching = manager.watch(lambda: parts.flow.told_ns, clock.monotonic_ns)
+        outside.append(tasks.create_task(watching, name="watchdog"))
         serving = tasks.create_task(server.serve(sockets=[sock]), name="http")
         await server.listening.wait()
         await _until_listed(parts, stop)
         if not stop.is_set():
             ready(url_of(sock))
+            manager.tell("READY=1")
             log.info("service.ready", url=url_of(sock))
         await stop.wait()
         log.info("service.stopping")
+        manager.tell("STOPPING=1")
         server.should_exit = True
         await asyncio.wait({serving}, timeout=SERVER_STOP_S)
         await _end([serving, *outside])

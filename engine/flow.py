@@ -122,6 +122,7 @@ class Flow:
         self._journal = _Journal()
         self._committing: asyncio.Task[None] | None = None
         self._entering: set[str] = set()  # entries whose commit is waited for
+        self._told_ns = 0
         self._started = False
         self._stopping = False
 
@@ -134,6 +135,11 @@ class Flow:
     @property
     def since_ns(self) -> int:
         return self._guardian.since_ns
+
+    @property
+    def told_ns(self) -> int:
+        """When the guardian was last told the time, local monotonic; 0 never."""
+        return self._told_ns
 
     def position(self, position_id: str) -> Position | None:
         return self._guardian.position(position_id)
@@ -327,7 +333,9 @@ class Flow:
             await self._commit_batch()
 
     def _tell_clock(self, late_ns: int = 0) -> None:
-        self.handle(ClockAdvanced(self._clock.now_ns(), self._clock.monotonic_ns(), late_ns))
+        at_ns, monotonic_ns = self._clock.now_ns(), self._clock.monotonic_ns()
+        self.handle(ClockAdvanced(at_ns, monotonic_ns, late_ns))
+        self._told_ns = monotonic_ns
 
     def _mind_lease(self) -> None:
         if self._gate is not None:

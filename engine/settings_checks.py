@@ -71,7 +71,6 @@ UNBUILT: Final[dict[str, Unbuilt]] = {
     "enable_email_notifications": Unbuilt(_beyond(False), "e-mail"),
     "smtp_url": Unbuilt(_present, "e-mail"),
     "notify_urls": Unbuilt(_present, "telling other services"),
-    "heartbeat_url": Unbuilt(_present, "the heartbeat"),
     "daily_report_at": Unbuilt(
         lambda at: at != Fields.model_fields["daily_report_at"].default, "the daily report"
     ),
@@ -85,7 +84,8 @@ def problems(settings: Fields, given: frozenset[str]) -> Iterator[Problem]:
     Args:
         given: fields that the owner set, to a default or not.
     """
-    for check in (_unbuilt, _addresses, _default_venue, _keyless_api, _exchange_keys, _exits):
+    of_service = (_unbuilt, _addresses, _default_venue, _keyless_api, _heartbeat)
+    for check in (*of_service, _exchange_keys, _exits):
         yield from check(settings, given)
 
 
@@ -185,6 +185,13 @@ def _exchange_keys(settings: Fields, _: frozenset[str]) -> Iterator[Problem]:
                     f"is not set, and TRADING_MODE={settings.trading_mode} needs it: set it, "
                     f"or take {venue} out of VENUES",
                 )
+
+
+def _heartbeat(settings: Fields, _: frozenset[str]) -> Iterator[Problem]:
+    """It may hold a token, so it is not shown."""
+    url = settings.heartbeat_url
+    if url is not None and not re.match(r"https?://[^\s/]+", url.get_secret_value()):
+        yield Problem("heartbeat_url", "is no address: write it as https://host/path, or remove it")
 
 
 NO_EXITS: Final = Exits(Disarmed(), Disarmed())

@@ -91,7 +91,7 @@ GROUPS: Final = {
     "position_size": "How a position is opened",
     "paper_balance": "The paper account",
     "api_host": "The service",
-    "telegram_bot_token": "Telling you (not built yet)",
+    "telegram_bot_token": "Telling you (of these the heartbeat is built)",
     "bybit_api_key": "Exchange accounts (unused on paper)",
     "backstop": "Safety nets",
     "bybit_rest_url": "Addresses; empty means the venue's own for the trading mode",

@@ -50,7 +50,6 @@ UNBUILT_VALUES = [
     "ENABLE_EMAIL_NOTIFICATIONS=True",
     "SMTP_URL=smtp://h",
     "NOTIFY_URLS=http://h",
-    "HEARTBEAT_URL=http://h",
     "DAILY_REPORT_AT=10:00",
 ]
 
@@ -64,6 +63,19 @@ def test_a_value_whose_feature_is_not_built_is_refused_with_the_remedy(tmp_path,
     assert len(told) == 1
     assert told[0].startswith(name)
     assert "remove it" in told[0]
+
+
+@pytest.mark.parametrize("value", ["monitor.example/ping", "ftp://host/a", "https://", "yes"])
+def test_a_heartbeat_that_is_no_address_is_refused_unshown(tmp_path, value):
+    text = refusal(tmp_path, {"HEARTBEAT_URL": value})
+    assert text == "HEARTBEAT_URL is no address: write it as https://host/path, or remove it"
+
+
+@pytest.mark.parametrize("value", ["https://monitor.example/ping/token", "http://10.0.0.2:8000"])
+def test_a_heartbeat_is_any_web_address(tmp_path, value):
+    settings = Settings.load({"HEARTBEAT_URL": value}, tmp_path)
+    assert settings.heartbeat_url is not None
+    assert settings.heartbeat_url.get_secret_value() == value
 
 
 def test_every_row_of_the_table_is_proved_above():
