@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import structlog
@@ -289,6 +290,29 @@ async def test_positions_are_the_account_s(account, told):
     assert broker(account, told).positions() == account.held
 
 
+async def test_what_the_account_tells_by_itself_is_told(account, told):
+    made = broker(account, told)
+    filled = OrderUpdated(KEY, OrderStatus.FILLED, 1)
+    async with running(made):
+        await until(lambda: account.sink)
+        account.sink(filled)
+    assert told == [filled]
+
+
+async def test_an_order_is_told_as_sent_once(account, told):
+    async def place(order: Any, sent: Any) -> list[Any]:
+        sent(5)
+        sent(6)
+        return []
+
+    account.place = place
+    made = broker(account, told)
+    async with running(made):
+        made.submit(order())
+        await until(lambda: told)
+    assert [event.sent_ns for event in told.of(OrderSent)] == [5]
+
+
 # Trading stopped
 
 
@@ -316,3 +340,14 @@ async def test_a_stream_that_is_refused_stops_trading_until_it_logs_in(account, 
         account.sink(AccountResumed("bybit", 1))
         assert told.of(TradingResumed)
         assert told.of(AccountResumed)
+
+
+async def test_an_account_that_says_so_resumes_trading(account, told):
+    account.scripts["examine"] = [failed(Outcome.UNKNOWN)]
+    async with running(broker(account, told)):
+        await until(lambda: account.sink)
+        account.sink(TradingResumed("bybit", 1))
+        assert told == []  # nothing was stopped
+        account.sink(TradingStopped("bybit", "make a new key", 1))
+        account.sink(TradingResumed("bybit", 2))
+        assert len(told.of(TradingResumed)) == 1
