@@ -131,20 +131,24 @@ class Backstops:
 
     async def _under(self, symbol: str, name: str) -> list[AlgoRow]:
         """Return every conditional order under a client id, oldest first."""
-        found: dict[int, AlgoRow] = {}
-        try:
-            params = {"clientAlgoId": name}
-            row = await self._rest.get(PATH, params, AlgoRow, Urgency.LOOK_UP)
-            found[row.algo_id] = row
-        except RequestFailed as error:
-            if error.code not in NO_SUCH_ORDER:
-                raise
+        single = await self._one(name)
+        found = {single.algo_id: single} if single is not None else {}
         await self.learn_resting(symbol, found)
         await self.learn(symbol, found)
         mine = [row for row in found.values() if row.client_algo_id == name]
         for row in mine:
             self.note(row)
         return sorted(mine, key=lambda row: row.algo_id)
+
+    async def _one(self, name: str) -> AlgoRow | None:
+        """Return the conditional order under a client id; None where there is none."""
+        params = {"clientAlgoId": name}
+        try:
+            return await self._rest.get(PATH, params, AlgoRow, Urgency.LOOK_UP)
+        except RequestFailed as error:
+            if error.code in NO_SUCH_ORDER:
+                return None
+            raise
 
     async def learn_all_resting(self) -> None:
         """Read the open conditional orders of all symbols."""
@@ -169,10 +173,18 @@ class Backstops:
             found |= {row.algo_id: row for row in rows if row.algo_id not in found}
 
     async def learn_children(self, symbol: str, order_ids: Collection[int]) -> None:
-        """Find out which of these orders, just learnt of, are children of conditional ones."""
+        """Find out which of these orders are children of conditional ones.
+
+        Those at rest are asked for one by one too: the list may lag behind a trigger.
+        """
         names = [self._orders.owners.get(symbol, each) for each in order_ids]
-        if any(not is_ours(name or "") for name in names):
-            await self.learn(symbol)
+        if all(is_ours(name or "") for name in names):
+            return
+        await self.learn(symbol)
+        for name in sorted(self._live.get(symbol, ())):
+            row = await self._one(name)
+            if row is not None:
+                self.note(row)
 
 
 def _together(statuses: Sequence[OrderStatus], fills: Sequence[Fill]) -> OrderStatus:

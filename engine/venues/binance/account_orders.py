@@ -13,7 +13,7 @@ from engine.venues.binance.account_owners import MOST_ROWS, OrderBook, Owners
 from engine.venues.binance.account_trades import OVERLAP_MS, Trades, total
 from engine.venues.binance.client import MarketRest
 from engine.venues.binance.codes import NO_SUCH_ORDER, NOT_SENT
-from engine.venues.binance.parse import OrderRow, order_status
+from engine.venues.binance.parse import OrderRow, TradeRow, order_status
 
 LONGEST_BACK_MS = 24 * 3_600_000
 
@@ -89,8 +89,9 @@ class Orders:
         since_ms = max(created_ms, now_ms - LONGEST_BACK_MS)
         rows = await self.trades.since(symbol, since_ms, Urgency.LOOK_UP)
         await self.learn(symbol, {row.order_id for row in rows})
-        if any(self.owners.get(symbol, row.order_id) == order.client_order_id for row in rows):
-            text = "it was executed, but is not in the order history yet"
+        names = {self.owners.get(symbol, row.order_id) for row in rows}
+        if order.client_order_id in names or len(self._owned(rows)) < len(rows):
+            text = "executed, as it seems, but not in the order history yet"
             raise RequestFailed(NOT_SENT, f"{symbol} {order.client_order_id}: {text}")
 
     async def learn(self, symbol: str, order_ids: Collection[int]) -> list[int]:
@@ -105,7 +106,8 @@ class Orders:
             missing = self.owners.missing(symbol, missing)
         for order_id in missing:
             row = await self.one(symbol, order_id)
-            self.owners.put(symbol, order_id, row.own_id if row else "")
+            if row is not None:
+                self._put([row])
         return asked
 
     def _put(self, rows: Sequence[OrderRow]) -> None:
@@ -170,8 +172,20 @@ class Orders:
             new = await self.learn(symbol, {row.order_id for row in rows})
             if learnt is not None:
                 await learnt(symbol, new)
-            fills += await self.trades.fills(instrument, rows)
+            fills += await self.trades.fills(instrument, self._owned(rows))
         return fills, until
+
+    def _owned(self, rows: Sequence[TradeRow]) -> list[TradeRow]:
+        """Leave out what is too fresh for its order to be known: the next reading tells it.
+
+        Told without its owner, an execution of ours would be taken for somebody else's.
+        """
+        settled_ms = self.rest.venue_ms() - OVERLAP_MS
+        return [
+            row
+            for row in rows
+            if row.time < settled_ms or self.owners.get(row.symbol, row.order_id) is not None
+        ]
 
     def told(self, until: Mapping[str, int]) -> None:
         """Note that the executions of these symbols until then (ms) were told."""

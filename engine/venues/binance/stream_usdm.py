@@ -189,7 +189,7 @@ class UsdmDialect:
             told = await self.unresolved.get()
             try:
                 if self._side.owners.get(told.s, told.i) is None:
-                    await self._side.backstops.learn(told.s)
+                    await self._side.backstops.learn_children(told.s, {told.i})
             except RequestFailed as error:
                 # Not told here: the account is read again, which tells it under its owner.
                 log.warning("binance.owner_not_found", symbol=told.s, reason=str(error))

@@ -53,6 +53,13 @@ async def test_an_order_whose_execution_came_before_its_record_is_no_miss(accoun
     assert "executed" in str(await failure(account.find(entry(SPOT))))
 
 
+async def test_a_fresh_execution_of_nobody_known_is_no_miss(account, venue):
+    absent_on_spot(venue, [spot_trade(9, order_id=77, time=venue.now_ms())])
+    await failure(account.find(entry(SPOT)))
+    absent_on_spot(venue, [spot_trade(9, order_id=77)])
+    assert (await account.find(entry(SPOT))).found is False
+
+
 async def test_an_execution_of_somebody_else_changes_no_miss(account, venue):
     absent_on_spot(venue, [spot_trade(9, order_id=77)])
     venue.answer("get /api/v3/order", NO_SUCH_ORDER, spot_order(orderId=77, clientOrderId="web_1"))

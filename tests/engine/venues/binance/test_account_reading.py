@@ -13,7 +13,7 @@ from engine.model.order import FillKind, OrderSide
 from engine.venues.account import Outcome
 from engine.venues.binance import account_owners
 from engine.venues.binance.parse import PositionRow
-from tests.engine.venues.binance.orders import failure
+from tests.engine.venues.binance.orders import NO_SUCH_ORDER, failure
 from tests.engine.venues.binance.replies import (
     algo,
     position,
@@ -105,6 +105,25 @@ async def test_an_owner_that_the_list_lacks_is_asked_for_once(account, venue):
     first, second = fills(await read(account, SPOT)), fills(await account.read([SPOT]))
     assert first[0].client_order_id == second[0].client_order_id == spot_order()["clientOrderId"]
     assert len(venue.of("get /api/v3/order")) == len(venue.of("get /api/v3/allOrders")) == 1
+
+
+async def test_a_fresh_execution_waits_until_its_order_is_known(account, venue):
+    venue.answer("get /api/v3/myTrades", lambda _: [spot_trade(1, 28, time=venue.now_ms())])
+    venue.answer("get /api/v3/order", NO_SUCH_ORDER, spot_order())
+    assert fills(await read(account, SPOT)) == []
+    (fill,) = fills(await account.read([SPOT]))
+    assert fill.client_order_id == spot_order()["clientOrderId"]
+
+
+async def test_a_child_is_known_though_the_list_lags_behind_its_trigger(account, venue):
+    triggered = algo(algoStatus="TRIGGERED", actualOrderId="95")
+    venue.answer("get /fapi/v1/openAlgoOrders", [algo()])
+    venue.answer("get /fapi/v1/userTrades", [usdm_trade(8, 95, side="SELL")])
+    venue.answer("get /fapi/v1/allOrders", [usdm_order(orderId=95, clientOrderId="venue-made")])
+    venue.answer("get /fapi/v1/allAlgoOrders", [algo()])
+    venue.answer("get /fapi/v1/algoOrder", triggered)
+    (fill,) = fills(await read(account, LINEAR))
+    assert fill.client_order_id == BACKSTOP
 
 
 async def test_an_execution_whose_order_is_gone_belongs_to_nobody(account, venue):

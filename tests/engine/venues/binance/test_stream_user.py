@@ -306,6 +306,7 @@ async def test_an_order_by_hand_beside_a_backstop_is_told_as_such(usdm, venue):
     usdm.read(algo_update("NEW"))
     usdm.read(usdm_update(c="web_1", i=96))
     venue.answer("get /fapi/v1/allAlgoOrders", [algo()])
+    venue.answer("get /fapi/v1/algoOrder", algo())
     (filled,) = await until_told(usdm.resolve)
     assert filled.fill.client_order_id == "web_1"
 
