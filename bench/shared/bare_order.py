@@ -28,8 +28,8 @@ def bybit(facts: dict[str, Any]) -> None:
         socket.send(json.dumps({"op": "subscribe", "args": [f"publicTrade.{facts['symbol']}"]}))
         for message in socket:
             for trade in json.loads(message).get("data", ()):
-                if trade["p"] in facts["prices"]:
-                    session.place_order(**order, orderLinkId=_link(facts, trade["p"]))
+                if float(trade["p"]) in facts["prices"]:
+                    session.place_order(**order, orderLinkId=_link(facts, float(trade["p"])))
 
 
 async def binance(facts: dict[str, Any]) -> None:
@@ -45,22 +45,22 @@ async def binance(facts: dict[str, Any]) -> None:
     url = f"{facts['ws']}/market/ws/{facts['symbol'].lower()}@aggTrade"
     async with websockets.connect(url, compression=None) as socket:
         async for message in socket:
-            price = json.loads(message).get("p")
+            price = float(json.loads(message)["p"])
             if price in facts["prices"]:
                 link = _link(facts, price)
                 await client.futures_create_order(**order, newClientOrderId=link)
 
 
-def _link(facts: dict[str, Any], price: str) -> str:
+def _link(facts: dict[str, Any], price: float) -> str:
     """Name the order by its price, once: each price closes one part."""
     facts["prices"].remove(price)
-    return f"bare{price.replace('.', '')}"
+    return f"bare{round(price * 100)}"
 
 
 def main() -> None:
     """Run as a program: the facts are its argument."""
     facts = json.loads(sys.argv[1])
-    facts["prices"] = set(facts["prices"])
+    facts["prices"] = set(map(float, facts["prices"]))
     if facts["venue"] == "bybit":
         bybit(facts)
     else:

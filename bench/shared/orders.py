@@ -24,9 +24,12 @@ from bench.shared.report import BenchFailed
 
 VENUES = ("bybit", "binance")
 OURS, BARE = "SOLUSDT", "ETHUSDT"
-SECRET = "a-secret-of-the-bench-0123456789"  # noqa: S105 - lives as long as the bench, on loopback
+SECRET = "a-secret-of-the-bench-0123456789"
 START = {OURS: 15_000, BARE: 250_000}
 """First price of each symbol, in hundredths."""
+
+AWAY = 100
+"""How far the first closing price is from that of the entries: beyond spread and slippage."""
 
 TRADES = ("publicTrade", "aggTrade")
 PATIENCE_S = 60.0
@@ -80,7 +83,7 @@ class _Scene:
     def prices_of(self, symbol: str) -> list[str]:
         """The prices that close something, in their order, as the venues write them."""
         first = START[symbol]
-        return [_text(first + 1 + step) for step in range(self._sizes.closes)]
+        return [_text(first + AWAY + step) for step in range(self._sizes.closes)]
 
     def open_positions(self) -> None:
         """Open as many positions as there are closes, each with a price of its own."""
@@ -237,11 +240,8 @@ def _scene(folder: Path, sizes: Sizes) -> Iterator[_Scene]:
     with ExitStack() as stack:
         simulator = stack.enter_context(_tickguard(arguments, folder, {}))
         environment = _environment(folder, simulator, sizes)
-        made = stack.enter_context(
-            _tickguard(
-                ["keys", "create", "--name", "bench", "--scope", "admin"], folder, environment
-            )
-        )
+        naming = ["keys", "create", "--name", "bench", "--scope", "admin"]
+        made = stack.enter_context(_tickguard(naming, folder, environment))
         service = stack.enter_context(_tickguard(["run"], folder, environment))
         scene = _Scene(folder, sizes, simulator, service["url"], made["key"])
         stack.callback(scene.close)
