@@ -85,6 +85,11 @@ def _keys(settings: Settings, venue: str) -> tuple[str, str]:
     return key.get_secret_value(), secret.get_secret_value()
 
 
+def is_known(account: Account) -> bool:
+    """Tell whether it was told what the account holds; play money is known from the start."""
+    return not isinstance(account, VenueBroker) or account.is_read
+
+
 def priced(account: Account, feed: Feed, settings: Settings) -> Feed:
     """Return the feed that the guard watches: on paper it gives play money to what is watched."""
     if isinstance(account, PaperBroker):

@@ -20,7 +20,7 @@ import structlog
 import uvicorn
 from sqlalchemy import Engine
 
-from api.accounts import Account, build_accounts, priced, ticks_of
+from api.accounts import Account, build_accounts, is_known, priced, ticks_of
 from api.app import build_app
 from api.heartbeat import keep_beating
 from api.runtime import Runtime
@@ -248,7 +248,7 @@ async def _run(
         outside.append(tasks.create_task(watching, name="watchdog"))
         serving = tasks.create_task(server.serve(sockets=[sock]), name="http")
         await server.listening.wait()
-        await _until_listed(parts, stop)
+        await _until_known(parts, stop)
         if not stop.is_set():
             ready(url_of(sock))
             manager.tell("READY=1")
@@ -273,13 +273,14 @@ async def _drain(parts: Parts) -> None:
             raise error
 
 
-async def _until_listed(parts: Parts, stop: asyncio.Event) -> None:
-    """Wait a while for the instrument lists: signals need them, open positions do not."""
+async def _until_known(parts: Parts, stop: asyncio.Event) -> None:
+    """Wait a while for lists and balances: signals need them, open positions do not."""
     pairs = [(venue, market) for venue in parts.feeds for market in Market]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(INSTRUMENTS_WAIT_S):
             while not stop.is_set():
-                if all(parts.catalog.available(venue, market) for venue, market in pairs):
+                listed = all(parts.catalog.available(venue, market) for venue, market in pairs)
+                if listed and all(is_known(account) for account in parts.brokers.values()):
                     return
                 await asyncio.sleep(0.02)
 

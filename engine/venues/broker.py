@@ -67,6 +67,9 @@ class VenueBroker:
         risky_allowed: the owner wants keys that may withdraw or transfer.
         fee_rates: taker fees that sizes are computed with, as fractions.
         on_refreshed: is given the filters of an instrument that were read again.
+
+    Attributes:
+        is_read: what the account holds was told at least once.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class VenueBroker:
         self._refreshing: set[InstrumentId] = set()
         self._reading = False
         self._to_read: dict[InstrumentId, Instrument] | None = None
-        self._was_read = False
+        self.is_read = False
         self._prepared: dict[InstrumentId, asyncio.Task[None]] = {}
         self._defect: Exception | None = None
         self._defective = asyncio.Event()
@@ -296,7 +299,7 @@ class VenueBroker:
             raise RequestFailed(Verdict(Outcome.REJECTED), barred)
         if instrument.id.market is not Market.LINEAR:
             return
-        if not self._was_read:
+        if not self.is_read:
             message = "the account was not read yet: what else is open there is not known"
             raise RequestFailed(Verdict(Outcome.RETRY), message)
         async with asyncio.timeout(self._timings.prepare_seconds):
@@ -365,9 +368,9 @@ class VenueBroker:
             with self._guard("read", Cause.ACCOUNT):
                 async with asyncio.timeout(self._timings.read_seconds):
                     events = await self._account.read(instruments)
-                self._was_read = True
                 for event in events:
                     self._tell(event)
+                self.is_read = True
         self._reading = False
 
     async def _refresh(self, instrument: Instrument) -> None:

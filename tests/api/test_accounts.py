@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from api import accounts
-from api.accounts import build_accounts, priced, ticks_of
+from api.accounts import build_accounts, is_known, priced, ticks_of
 from engine.clock import SystemClock
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Instrument, Market
@@ -166,3 +166,14 @@ async def test_only_play_money_is_matched_against_prices_and_given_away(
         assert priced(made["bybit"], feed, settings) is not feed
         ticks_of(core, made["bybit"])(TradeTick(BTC.id, 1.0, 1, 1, 1))
         assert len(core.ticks) == 1
+
+
+async def test_an_account_is_known_once_it_was_read(tmp_path: Path, built: list[Any]) -> None:
+    settings = Settings(data_dir=tmp_path, trading_mode=TradingMode.DEMO, **KEYS)
+    async with AsyncExitStack() as closing:
+        made = (await build(settings, closing))["bybit"]
+        assert not is_known(made)
+        made.is_read = True
+        assert is_known(made)
+    async with AsyncExitStack() as closing:
+        assert is_known((await build(Settings(data_dir=tmp_path), closing))["bybit"])
