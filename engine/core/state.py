@@ -43,9 +43,8 @@ from engine.model.signal import Outcome, Signal, SignalRecord
 from engine.model.ticks import PriceSource
 
 BookingKey = tuple[str, str]
-"""A fill or settlement that is in the books: (client order id, trade id) of ours, (position id,
-trade id) of foreign ones, (instrument, trade id) of funding. Ids of both kinds begin with the
-position's."""
+"""A fill or settlement in the books: (client order id, trade id) of ours, (position id, trade id)
+of foreign ones, (instrument, trade id) of funding. Ids of both kinds begin with the position's."""
 
 GUARD = "guard"
 """Actor of what the guardian does by itself."""
@@ -66,8 +65,7 @@ class GuardConfig(Struct, frozen=True):
         stale_feed_ns: after how much silence the adapters tell that a feed is lost.
         monitor_interval_ns: how often the account is compared with our books.
         recv_window_ns: how long after its timestamp a venue still takes a request of ours.
-        cross_margin: the whole wallet backs a position, so no liquidation price can be estimated
-            before an entry; the one that the venue reports is judged.
+        cross_margin: no liquidation price is estimated before an entry; the venue's own is judged.
         backstops: markets on which each position has a stop order at the venue.
         backstop_extra_percent: how far beyond the stop it lies, in % of the stop.
     """
@@ -144,12 +142,11 @@ class State:
             answer is due that is about the request as last sent.
         reserved: quote amounts that entries in flight may take, by client order id.
         alarmed: client order ids of whose contradictions the owner was told.
-        foreign: signed base quantity (linear) or balance (spot) that is held and not ours.
+        foreign: signed base quantity (linear that nets) or balance (spot) that is not ours.
         unexplained: instruments whose holdings the executions do not explain: they take no entries
             and their closes are capped at what the venue holds (the value, base asset).
         accounts_read: per venue, local monotonic time at which the last account report was asked.
-        sent_ns: by client order id, elapsed time at which the request may last have left us; none
-            of an entry that waits for its commit.
+        sent_ns: by client order id, when it may last have left us (elapsed); none before its commit.
         path: what is remembered of orders on their way. backstops: stop orders that rest at the
             venues; they are not among ``orders``. part_rests: by position id; what is to be closed
             of a part when its slices in flight end.
