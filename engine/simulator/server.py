@@ -15,17 +15,19 @@ from typing import Self
 import structlog
 import uvicorn
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from websockets.asyncio.server import Server, serve
 
+from engine.clock import NS_PER_MS
 from engine.model.errors import Misconfigured
 from engine.model.instrument import Market
 from engine.ports import Clock
 from engine.serving import EmbeddedServer
 from engine.simulator.control import Control
 from engine.simulator.control_account import AccountControl
-from engine.simulator.desk import open_desks
+from engine.simulator.desk import LATENCY_NS, open_desks
 from engine.simulator.dialects.binance import Binance
 from engine.simulator.dialects.binance_rest import BinanceRest
 from engine.simulator.dialects.bybit import Bybit
@@ -71,6 +73,7 @@ class SimulatorServer:
         recordings: directory of the recordings, for ``recorded``.
         sent_log: file that receives a line for each market frame sent.
         port: port of REST and control (the WebSockets take the three above); 0 picks free ones.
+        latency_ms: from the acceptance of an order until it is matched.
 
     Raises:
         Misconfigured: an argument cannot be used; the message names the remedy.
@@ -87,6 +90,7 @@ class SimulatorServer:
         sent_log: Path | None = None,
         port: int = 0,
         timing: Timing | None = None,
+        latency_ms: float = LATENCY_NS / NS_PER_MS,
     ) -> None:
         if not 0 < speed < float("inf"):
             raise Misconfigured(f"speed {speed} cannot be played; give a number above 0")
@@ -99,6 +103,9 @@ class SimulatorServer:
         self._place = make_place(self._plan, VenueTime(clock))
         self._wire = Wire(Faults(clock), SentLog(sent_log, clock))
         self._desks = open_desks(self._place, clock)
+        for desk in self._desks.values():
+            latency_ns = round(latency_ms * NS_PER_MS)
+            desk.model.rules = replace(desk.model.rules, latency_ns=latency_ns)
         self.keys = make_keys(seed)
         pair = self.keys["bybit"]
         key = ApiKey(pair["key"], pair["secret"], self._place.time.now_ms())
@@ -230,6 +237,7 @@ class SimulatorServer:
             http=self._connections.protocol(),
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=1,

@@ -105,6 +105,8 @@ class Orders:
         reduce_only = params.flag("reduceOnly")
         if market is Market.SPOT and (reduce_only or params.flag("closeOnTrigger")):
             raise BybitError("params error: reduceOnly is not for spot")
+        if params.whole("isLeverage", 0, 1):
+            raise BybitError("params error: isLeverage 1 is not simulated")
         if leg is not None and reduce_only and not closes:
             raise BybitError("reduce-only rule not satisfied", 110017)
         trigger, asked = self._condition(params, instrument, side)

@@ -42,6 +42,7 @@ REFUSED: list[tuple[dict[str, Any], int]] = [
     ({**SPOT, **BUY, "qty": "10.00000001"}, 170148),
     ({**SPOT, **BUY, "qty": "0.001", "marketUnit": "baseCoin"}, 170140),
     ({**SPOT, **BUY, "qty": "1", "marketUnit": "coin"}, 10001),
+    ({**SPOT, **BUY, "qty": "10", "isLeverage": 1}, 10001),
     # limit orders
     ({**LINEAR, "side": "Buy", "orderType": "Limit", "qty": "1"}, 10001),
     ({**LINEAR, "side": "Buy", "orderType": "Limit", "qty": "1", "price": "900"}, 10001),
