@@ -146,7 +146,7 @@ class State:
         unexplained: instruments whose holdings the executions do not explain: they take no entries
             and their closes are capped at what the venue holds (the value, base asset).
         accounts_read: per venue, local monotonic time at which the last account report was asked.
-        sent_ns: by client order id, when it may last have left us (elapsed); none before its commit.
+        sent_ns: by client order id, when it may last have left us (elapsed); none before a commit.
         path: what is remembered of orders on their way. backstops: stop orders that rest at the
             venues; they are not among ``orders``. part_rests: by position id; what is to be closed
             of a part when its slices in flight end.
