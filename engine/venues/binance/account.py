@@ -128,6 +128,7 @@ class BinanceAccount:
     async def cancel(self, order: Order) -> Sequence[BrokerEvent]:
         """Cancel a resting order; one that is not open any more is looked up."""
         side = self._side(order.instrument)
+        _check_permitted(side)
         if self._is_algo(order):
             return await self.usdm.backstops.cancel(order, urgency_of(order))
         return await side.orders.cancel(order, urgency_of(order))
@@ -135,6 +136,7 @@ class BinanceAccount:
     async def find(self, order: Order) -> OrderLookedUp:
         """Look up everything that stands under an order's id."""
         side = self._side(order.instrument)
+        _check_permitted(side)
         if self._is_algo(order):
             return await self.usdm.backstops.find(order)
         return await side.orders.find(order)
@@ -257,6 +259,7 @@ class BinanceAccount:
 
 
 def _check_permitted(side: SpotSide | UsdmSide) -> None:
+    """Refuse here what the venue would: its refusal would be taken for one of the whole key."""
     if side.is_denied:
         raise not_permitted(side.rest.market)
 

@@ -17,7 +17,7 @@ from engine.venues.account import RequestFailed
 from engine.venues.account_stream import NOTHING_HEARD, Heard
 from engine.venues.binance import codes
 from engine.venues.binance.account_owners import is_ours, kind_of
-from engine.venues.binance.account_spot import VENUE, SpotSide
+from engine.venues.binance.account_spot import VENUE, SpotSide, not_permitted
 from engine.venues.binance.parse import order_status
 from engine.venues.binance.parse_frames import (
     UNUSED,
@@ -56,6 +56,8 @@ class SpotDialect:
 
     async def url(self) -> str:
         """Return the address, after the clock that the log-in is signed by was set."""
+        if self._side.is_denied:
+            raise not_permitted(Market.SPOT)
         await self._side.rest.sync()
         return self._url
 

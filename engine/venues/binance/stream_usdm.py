@@ -18,7 +18,7 @@ from engine.ports import BrokerEvent, Clock
 from engine.venues.account import RequestFailed, Urgency
 from engine.venues.account_stream import NOTHING_HEARD, AccountStream, Heard
 from engine.venues.binance.account_owners import is_ours, kind_of
-from engine.venues.binance.account_spot import VENUE
+from engine.venues.binance.account_spot import VENUE, not_permitted
 from engine.venues.binance.account_usdm import UsdmSide
 from engine.venues.binance.codes import NO_LISTEN_KEY
 from engine.venues.binance.parse import LEGS, Done, ListenKey, PositionRow, order_status
@@ -76,6 +76,8 @@ class UsdmDialect:
         First the backstops at rest are read: from here on their children can be told from orders
         of others.
         """
+        if self._side.is_denied:
+            raise not_permitted(Market.LINEAR)
         await self._side.backstops.learn_all_resting()
         told = await self._side.rest.send(
             "post", KEY_PATH, {}, ListenKey, Urgency.LOOK_UP, signed=False

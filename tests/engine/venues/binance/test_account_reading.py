@@ -224,6 +224,15 @@ async def test_a_key_without_futures_leaves_them_alone(account, venue):
     assert venue.of("post /fapi/v1/order") == []
 
 
+async def test_what_the_key_may_not_do_is_not_asked_for(account, venue):
+    venue.answer("get /fapi/v1/accountConfig", NOT_PERMITTED)
+    await account.open()
+    before = len(venue.asked)
+    for asked in (account.find(order(LINEAR)), account.cancel(order(LINEAR))):
+        assert (await failure(asked)).verdict.outcome is Outcome.REJECTED
+    assert len(venue.asked) == before
+
+
 async def test_a_key_without_spot_leaves_it_alone(account, venue):
     venue.answer("get /api/v3/account", NOT_PERMITTED)
     *_, report = await read(account)

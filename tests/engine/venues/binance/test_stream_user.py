@@ -111,6 +111,14 @@ async def test_the_subscription_is_signed_over_its_sorted_parameters(spot, venue
     assert call["params"]["timestamp"] == pytest.approx(venue.now_ms(), abs=500)
 
 
+async def test_a_right_that_was_taken_back_ends_that_stream_and_no_more(spot, usdm, account):
+    for dialect, side in ((spot, account.spot), (usdm, account.usdm)):
+        side.is_denied = True
+        with pytest.raises(RequestFailed) as caught:
+            await dialect.url()
+        assert caught.value.verdict.outcome is Outcome.REJECTED
+
+
 async def test_an_accepted_subscription_is_ready(spot):
     frame = b'{"id":"user-data","status":200,"result":{"subscriptionId":0},"rateLimits":[]}'
     assert spot.read(frame).ready
