@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from engine.core.backstop_orders import is_held_back, place, take_down
 from engine.core.backstop_price import Wanted, wanted
-from engine.core.closing import exits_of
+from engine.core.closing import BEING_CLOSED, exits_of
+from engine.core.finishing import finish_if_flat
 from engine.core.state import State
 from engine.model.events import AccountReported
 from engine.model.instrument import Market
@@ -131,7 +132,8 @@ def _keep_or_move(
             state.backstops.later[position.id] = due_ns
             return
     take_down(state, order)
-    if position.id not in state.backstops.live:
+    gone = position.id not in state.backstops.live
+    if gone and not (position.status in BEING_CLOSED and finish_if_flat(state, position)):
         state.backstops.looks[position.id] = None
 
 

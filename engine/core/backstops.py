@@ -6,7 +6,7 @@ from decimal import Decimal
 from engine.model.exits import Side
 from engine.model.ids import ID_LENGTH
 from engine.model.instrument import InstrumentId
-from engine.model.order import Order
+from engine.model.order import Fill, Order
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Backstops:
         refusals, retry_ns: how often in a row the venue took none, and until when none is placed.
         told: what the owner was told of a position that is without one.
         liquidations: where the venue liquidates, as last reported.
+        surplus: what an exit and a triggered backstop sold together beyond their position.
     """
 
     live: dict[str, Order] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Backstops:
     retry_ns: dict[str, int] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
     liquidations: dict[tuple[InstrumentId, Side], Decimal] = field(default_factory=dict)
+    surplus: list[Fill] = field(default_factory=list)
 
     def find(self, client_order_id: str) -> Order | None:
         """Return a backstop that is not final."""

@@ -85,6 +85,13 @@ def _book_foreign(state: State, fill: Fill) -> None:
     keep_unclaimed(state, fill, fill.qty - taken, of_others)
 
 
+def book_surplus(state: State) -> None:
+    """Book what exits of ours sold beyond their position: of others', or of ours elsewhere."""
+    surplus, state.backstops.surplus = state.backstops.surplus, []
+    for fill in surplus:
+        _book_foreign(state, fill)
+
+
 def _may_lack_entries(state: State, fill: Fill, wanted: Decimal) -> bool:
     """Tell whether a fill may have reduced what we were not told yet that we bought.
 

@@ -27,7 +27,7 @@ from engine.core.closing import on_close_requested, retry_exits
 from engine.core.deferral import on_instrument_refreshed, on_order_deferred, resend_deferred
 from engine.core.entries import entry_refusal, on_signal
 from engine.core.fencing import on_lease_changed
-from engine.core.fills import on_funding, on_order_filled
+from engine.core.fills import book_surplus, on_funding, on_order_filled
 from engine.core.gaps import ask_missed, ask_while_blind, note_lost, on_prices_missed
 from engine.core.hits import close_expired
 from engine.core.ladder import retry_rungs
@@ -222,6 +222,7 @@ class Guardian:
         state = self._state
         state.advance(getattr(event, "at_ns", 0))
         self._steps[kind](state, event)
+        book_surplus(state)
         tend_backstops(state)
         return state.take_effects()
 

@@ -208,7 +208,8 @@ def book_fill(state: State, order: Order, fill: Fill) -> None:
 def _of_held(state: State, position: Position, fill: Fill) -> Fill | None:
     """The part of an exit's fill that sold what is ours; None where nothing of it did.
 
-    An exit and a triggered backstop may sell more together than is held, where others hold too.
+    An exit and a triggered backstop may sell more together than is held, where more is held on the
+    instrument: by others, or for other positions of ours. The rest is as if others had done it.
     """
     held = max(position.qty_open, ZERO)
     if fill.qty <= held:
@@ -216,7 +217,9 @@ def _of_held(state: State, position: Position, fill: Fill) -> Fill | None:
     key = fill.client_order_id
     data = {"client_order_id": key, "venue_trade_id": fill.venue_trade_id}
     state.tell("order.unexpected_fill", **data, position_id=position.id)
-    return split_fill(fill, held)[0] if held else None
+    ours, rest = split_fill(fill, held) if held else (None, fill)
+    state.backstops.surplus.append(replace(rest, client_order_id=None))
+    return ours
 
 
 def _book_exit_fill(state: State, position: Position, order: Order, fill: Fill) -> None:

@@ -177,3 +177,41 @@ def test_a_rest_that_cannot_be_sold_waits_for_the_backstop_and_is_not_ordered() 
     rig.gone(order)
     closed = rig.position(entry.position_id)
     assert (closed.status, closed.dust) == (PositionStatus.CLOSED, D("0.0005"))
+
+
+def test_a_position_closed_by_hand_before_its_backstop_was_sent_ends_at_once() -> None:
+    rig = BackstopRig()
+    position = rig.open()
+    rig.foreign(position.instrument, "sell", "1", "100")
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert rig.guardian.backstops() == []
+
+
+def test_what_was_sold_beyond_a_position_is_taken_from_the_others_oldest_first() -> None:
+    rig = BackstopRig()
+    first = rig.open(strategy="one")
+    rig.rest()
+    second = rig.open(strategy="two")
+    order = rig.rest()
+    rig.close(second)
+    rig.filled(rig.exits()[-1], "95")
+    fill = rig.fill(order, "90", "0.7")
+    assert rig.position(first).qty_open == D("0.3")
+    saved = [e for e in rig.effects if isinstance(e, SaveFill)][-1]
+    assert (saved.position_id, saved.fill.client_order_id) == (first.id, None)
+    assert saved.fill.venue_trade_id == fill.venue_trade_id
+    rig.found(order, OrderStatus.FILLED, fill, qty=D(1))
+    assert rig.position(first).qty_open == D("0.3")
+
+
+def test_only_what_was_sold_beyond_a_position_is_taken_from_the_others() -> None:
+    rig = BackstopRig()
+    first = rig.open(strategy="one")
+    rig.rest()
+    second = rig.open(strategy="two")
+    order = rig.rest()
+    rig.close(second)
+    rig.fill(rig.exits()[-1], "95", "0.8")
+    rig.fill(order, "90", "0.5")
+    assert rig.position(second).qty_open == D(0)
+    assert rig.position(first).qty_open == D("0.7")
