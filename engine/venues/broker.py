@@ -54,7 +54,7 @@ class BrokerTimings(Struct, frozen=True):
     read_seconds: float = 60.0
     refresh_seconds: float = 20.0
     backoff_seconds: float = 0.5
-    max_backoff_seconds: float = 30.0
+    max_backoff_seconds: float = 5.0
     drain_seconds: float = 2.0
     close_seconds: float = 1.0
     watch: WatchTimings = WatchTimings()
@@ -107,6 +107,7 @@ class VenueBroker:
         self._reading = False
         self._to_read: dict[InstrumentId, Instrument] | None = None
         self.is_read = False
+        self._opened = asyncio.Event()
         self._prepared: dict[InstrumentId, asyncio.Task[None]] = {}
         self._defect: Exception | None = None
         self._defective = asyncio.Event()
@@ -206,6 +207,7 @@ class VenueBroker:
                 async with asyncio.timeout(self._timings.open_seconds):
                     await self._account.open()
                 log.info("venue.account_open", venue=self.venue)
+                self._opened.set()
                 return
             failures += 1
             await self._pause(failures, guard.wait_ns)
@@ -363,6 +365,8 @@ class VenueBroker:
             self._looking.discard(order.client_order_id)
 
     async def _read(self) -> None:
+        # What an account tells that does not know its own modes yet might look empty.
+        await self._opened.wait()
         while self._to_read is not None:
             instruments, self._to_read = tuple(self._to_read.values()), None
             with self._guard("read", Cause.ACCOUNT):

@@ -216,6 +216,20 @@ async def test_a_reading_asked_for_while_one_is_under_way_is_made_once_after_it(
     assert account.made("read") == [("A",), ("A", "B", "C")]
 
 
+async def test_an_account_is_not_read_before_it_is_open(account, told):
+    go_on = asyncio.Event()
+    account.scripts["open"] = [failed(Outcome.UNKNOWN), go_on]
+    made = broker(account, told)
+    async with running(made):
+        made.read_account(())
+        await until(lambda: len(account.made("open")) == 2)
+        assert account.made("read") == []
+        assert not made.is_read
+        go_on.set()
+        await until(lambda: told.of(AccountReported))
+        assert made.is_read
+
+
 async def test_a_reading_that_fails_is_no_answer(account, told):
     account.scripts["read"] = [failed(Outcome.WAIT, wait_ns=5), [report()]]
     made = broker(account, told)
