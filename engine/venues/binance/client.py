@@ -6,11 +6,11 @@ deadline, the error codes, and typed answers. Parameters are texts: the library 
 as ``1e-05`` and a bool as ``True`` (../shared/wire/binance.md).
 """
 
-import asyncio
 import hashlib
 import hmac
 import types
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -53,7 +53,6 @@ class MarketClient(AsyncClient):  # type: ignore[misc]  # the library has no typ
     """
 
     REQUEST_RECVWINDOW = RECV_WINDOW_MS
-    REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=READ_SECONDS)
 
     def __init__(
         self,
@@ -112,6 +111,12 @@ async def _tell_sent(
     tell = context.trace_request_ctx
     if tell is not None:
         tell()
+
+
+@cache
+def _deadline(seconds: float) -> aiohttp.ClientTimeout:
+    """The deadline of a whole request: waiting for a connection, sending, and the answer."""
+    return aiohttp.ClientTimeout(total=seconds)
 
 
 class _HandOver:
@@ -259,10 +264,9 @@ class MarketRest:
         await self.pacer.take(urgency, costs(self.market, method, path, params))
         hand_over = _HandOver(self._clock, sent)
         data: dict[str, Any] = dict(params)
-        data["requests_params"] = {"trace_request_ctx": hand_over}
+        data["requests_params"] = {"trace_request_ctx": hand_over, "timeout": _deadline(seconds)}
         try:
-            async with asyncio.timeout(seconds):
-                return await self._client.ask_api(method, path, data, signed=signed)
+            return await self._client.ask_api(method, path, data, signed=signed)
         except BinanceAPIException as error:
             raise await self._judge(path, error) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
