@@ -81,8 +81,9 @@ def reducible(state: State, fill: Fill) -> Decimal:
 
 
 def waits_for_leg(state: State, fill: Fill) -> bool:
-    """Tell whether only a report can say which leg a fill changed."""
-    return fill.leg is None and keeps_legs(state, fill.instrument.id)
+    """Tell whether only a report can say which leg a fill changed, or one that it follows."""
+    key = fill.instrument.id
+    return keeps_legs(state, key) and (fill.leg is None or key in state.accounts.held_back)
 
 
 def count_fill(state: State, fill: Fill, qty: Decimal) -> None:

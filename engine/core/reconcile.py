@@ -169,6 +169,8 @@ def _compare(state: State, key: InstrumentId, event: AccountReported) -> bool:
     if held_back:
         lacking = sum((leg.ours - leg.held for leg in legs if leg.lacks), ZERO)
         book_held_back(state, held_back, lacking)
+        if keeps_legs(state, key):
+            state.accounts.based.discard(key)  # what they did to others' is not counted yet
         legs = _legs(state, instrument, rows, event.balances)
     apart = keeps_legs(state, key)
     is_unsure = len(rows) > 1 and not apart

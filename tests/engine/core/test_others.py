@@ -161,6 +161,26 @@ def test_an_execution_that_does_not_tell_its_leg_waits_for_the_report() -> None:
     assert rig.position(position).qty_open == D("0.5")
 
 
+def test_what_follows_an_execution_that_waits_for_its_leg_waits_with_it() -> None:
+    rig, position = hedged(row("long", "1"))
+    rig.foreign(BTC_PERP, "buy", "0.7", "100")
+    rig.foreign(BTC_PERP, "sell", "0.7", "100", leg=Side.LONG)  # what was bought before it
+    assert rig.position(position).qty_open == 1
+    settled(rig, row("long", "1"), hedged=True)
+    assert rig.position(position).qty_open == 1
+    rig.foreign(BTC_PERP, "sell", "0.3", "100", leg=Side.LONG)
+    assert rig.position(position).qty_open == D("0.7")
+
+
+def test_the_report_that_executions_waited_for_tells_what_is_left_of_others_at_once() -> None:
+    rig, position = hedged(row("long", "3"))
+    rig.foreign(BTC_PERP, "sell", "2", "100")
+    settled(rig, row("long", "1"), hedged=True)
+    assert legs(rig) == (0, 0)
+    rig.foreign(BTC_PERP, "sell", "0.4", "100", leg=Side.LONG)
+    assert rig.position(position).qty_open == D("0.6")
+
+
 def test_an_execution_of_no_told_leg_where_nothing_is_ours_has_the_account_read() -> None:
     rig = idle(row("short", "3"))
     rig.foreign(BTC_PERP, "sell", "0.5", "100")
