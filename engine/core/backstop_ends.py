@@ -6,7 +6,6 @@ from engine.core.asking import ask_in
 from engine.core.backstop import say
 from engine.core.backstop_orders import ask_cancel
 from engine.core.closing import BEING_CLOSED, begin_closing, close, continue_closing
-from engine.core.finishing import finish_if_nothing_left
 from engine.core.ladder import send_rungs
 from engine.core.outcomes import settle_close_signal
 from engine.core.refusals import ask_why
@@ -84,13 +83,17 @@ def _count(state: State, position: Position, before: Order, order: Order, refusa
 
 
 def _go_on(state: State, position: Position) -> None:
-    """Do what waited for the end of a backstop, or go on with what it left of the position."""
-    resolving = position.id in state.resolving
-    wishes = [] if resolving else state.deferred.pop(position.id, [])
+    """Do what waited for the end of a backstop, or go on with what it left of the position.
+
+    While the position's other orders are being asked for after a start, that goes on with it.
+    """
+    if position.id in state.resolving:
+        return
+    wishes = state.deferred.pop(position.id, [])
     if position.status in BEING_CLOSED:
         causes = [wish.cause for wish in wishes if wish.part is None]
         continue_closing(state, position, causes[0] if causes else None)
-    elif not resolving and not finish_if_nothing_left(state, position, position.exit_reason):
+    else:
         for wish in wishes:
             live = state.positions.get(position.id)
             if live is not None:

@@ -4,7 +4,7 @@ from engine.model.exits import ExitReason
 from engine.model.order import Order, OrderStatus
 from engine.model.position import Position, PositionStatus
 from tests.engine.core.backstop_rig import ALL, BackstopRig, D
-from tests.engine.core.restarts import answer_absent, restarted
+from tests.engine.core.restarts import answer_absent, exit_id, restarted
 from tests.engine.core.rig import BTC_SPOT
 
 
@@ -49,6 +49,17 @@ def test_after_a_start_one_that_triggered_meanwhile_is_booked() -> None:
     closed = rig.position(position)
     assert (closed.status, closed.exit_reason) == (PositionStatus.CLOSED, ExitReason.BACKSTOP)
     assert rig.booked() == D(1)
+
+
+def test_after_a_start_a_position_that_it_closed_ends_when_all_is_accounted_for() -> None:
+    old = BackstopRig()
+    position, order = old.protected()
+    rig = restarted(BackstopRig(), old)
+    rig.found(order, OrderStatus.FILLED, old.fill_of(order, "90"))
+    assert rig.position(position).status is PositionStatus.CLOSING
+    rig.found(exit_id(0), OrderStatus.REJECTED, qty=D(1))  # sent, and not on disk
+    assert rig.position(position).status is PositionStatus.CLOSED
+    assert rig.order(exit_id(0)).status is OrderStatus.REJECTED
 
 
 def test_after_a_start_what_a_triggered_one_left_is_closed_when_all_is_accounted_for() -> None:
