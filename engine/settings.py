@@ -74,6 +74,9 @@ __all__ = [
 
 MASK: Final = "********"
 
+LEFT_EMPTY: Final = frozenset({"margin_mode"})
+"""Settings that do something by being set, to the default too: a copied example must not."""
+
 
 class Row(Struct, frozen=True):
     """One setting as ``tickguard config`` shows it; secrets are masked."""
@@ -269,5 +272,6 @@ def example() -> str:
     for field, info in Fields.model_fields.items():
         if field in GROUPS:
             lines += ["", f"## {GROUPS[field]}"]
-        lines += [f"# {info.description}", f"{field.upper()}={text_of(info.default)}"]
+        value = "" if field in LEFT_EMPTY else text_of(info.default)
+        lines += [f"# {info.description}", f"{field.upper()}={value}"]
     return "\n".join(lines) + "\n"

@@ -249,7 +249,8 @@ class Fields(BaseSettings):
     )
     leverage: int = Field(1, ge=1, le=125, description="leverage on linear markets, 1 to 125")
     margin_mode: MarginMode = Field(
-        MarginMode.ISOLATED, description="margin on linear markets: isolated, cross"
+        MarginMode.ISOLATED,
+        description="margin on linear markets: isolated, cross; empty keeps the exchange's",
     )
     default_venue: str = Field("bybit", description="exchange of signals that name none")
     default_market: Market = Field(

@@ -47,7 +47,7 @@ CONTRACT = [
     "MAX_TICK_JUMP_PERCENT=20",
     "POSITION_SIZE=100",
     "LEVERAGE=1",
-    "MARGIN_MODE=isolated",
+    "MARGIN_MODE=",
     "MAX_ENTRY_DEVIATION_PERCENT=1",
     "SIGNAL_MAX_AGE_SECONDS=60",
     "DEFAULT_VENUE=bybit",
@@ -151,6 +151,13 @@ def test_the_example_loads_cleanly_as_it_stands(tmp_path):
     assert len(settings.warnings) == 1
     assert "TELEGRAM" in settings.warnings[0]
     assert path.stat().st_mode & 0o777 == 0o644, "without a secret it may stay readable"
+
+
+def test_a_copied_example_does_not_set_the_margin_mode_at_the_venues(tmp_path):
+    write_env(tmp_path, example(), 0o644)
+    assert "margin_mode" not in Settings.load({}, tmp_path).model_fields_set
+    given = Settings.load({"MARGIN_MODE": "isolated"}, tmp_path)
+    assert "margin_mode" in given.model_fields_set
 
 
 def test_the_environment_goes_before_the_file(tmp_path):
