@@ -30,6 +30,7 @@ from engine.venues.binance.account_fees import FeeRates
 from engine.venues.binance.account_spot import VENUE, SpotSide, not_permitted
 from engine.venues.binance.account_usdm import UsdmSide
 from engine.venues.binance.client import MarketRest
+from engine.venues.binance.codes import NOT_SENT
 from engine.venues.binance.stream import SpotDialect
 from engine.venues.binance.stream_usdm import UsdmDialect
 from engine.venues.catalog import Lookup
@@ -119,6 +120,9 @@ class BinanceAccount:
             _check_permitted(self._side(instrument))
             await self.usdm.prepare(instrument, is_alone=is_alone)
 
+    def begin(self, order: Order, sent: Sent) -> None:
+        """Nothing is sent within a call: the library's requests belong to the loop."""
+
     async def place(self, order: Order, sent: Sent) -> Sequence[BrokerEvent]:
         """Send an order, once."""
         side = self._side(order.instrument)
@@ -149,6 +153,9 @@ class BinanceAccount:
         as_of_ns = self._clock.monotonic_ns()
         for each in instruments:
             self._note(each)
+        if not all(side.permitted.is_set() or side.is_denied for side in self._sides):
+            # Without it a market would look empty, and empty means flat.
+            raise RequestFailed(NOT_SENT, "what the key may use is not known yet")
         spot, usdm = await asyncio.gather(
             self._read_spot(instruments), self._read_usdm(instruments)
         )

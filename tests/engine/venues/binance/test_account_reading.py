@@ -210,6 +210,21 @@ async def test_a_wallet_with_bnb_has_its_price_kept_at_hand(account, venue):
     assert account._fees.wanted == {("BNB", "USDT")}
 
 
+async def test_an_account_that_is_not_open_is_not_read_as_empty(account, venue):
+    venue.answer("get /fapi/v1/accountConfig", (503, {}))
+    await failure(account.open())
+    assert (await failure(account.read([SPOT]))).verdict.outcome is Outcome.RETRY
+
+
+async def test_an_outage_takes_no_permission_away(account, venue):
+    await account.open()
+    venue.answer("get /fapi/v1/accountConfig", (503, {}))
+    venue.answer("get /api/v3/account", (503, {}))
+    await failure(account.open())
+    assert account.spot.permitted.is_set()
+    assert account.usdm.permitted.is_set()
+
+
 # A key for one market only
 
 
