@@ -245,9 +245,12 @@ class Flow:
                 commands.append(effect)
         if records or entries or done is not None:
             self._journal.steps.append(_Step(records, entries, done))
-            self._journal.filled.set()
-        for command in commands if self._gate is None else self._gate.permitted(commands):
-            self._act(command)
+        try:
+            for command in commands if self._gate is None else self._gate.permitted(commands):
+                self._act(command)
+        finally:
+            if self._journal.steps:  # woken last: what leaves us goes before what we write
+                self._journal.filled.set()
 
     def _go_on(self) -> None:
         """Have the guardian go on with a price, after whatever else waits."""

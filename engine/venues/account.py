@@ -5,9 +5,9 @@ answers to an order is one of five things, and the table of its error codes says
 (``Verdict``). Nothing is retried here: the core decides that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -93,6 +93,13 @@ class VenueAccount(Protocol):
 
         Both are read back. ``is_alone``: nothing that is not ours is open on it; otherwise nothing
         is changed.
+        """
+
+    def begin(self, order: Order, sent: Sent) -> Coroutine[Any, Any, Sequence[BrokerEvent]] | None:
+        """Send an order within this call, where nothing has to be asked or waited for before.
+
+        Returns what is to be awaited in the place of ``place``; None where ``place`` is to be
+        called, and nothing was sent.
         """
 
     async def place(self, order: Order, sent: Sent) -> Sequence[BrokerEvent]:

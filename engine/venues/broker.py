@@ -9,8 +9,9 @@ nothing any more once the service stops.
 import asyncio
 import functools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -30,13 +31,15 @@ from engine.model.ids import Purpose
 from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.order import Order, OrderStatus, Refusal
 from engine.ports import BrokerEvent, BrokerSink, Clock
-from engine.venues.account import ExaminedAccount, Outcome, RequestFailed, Verdict
+from engine.venues.account import ExaminedAccount, Outcome, RequestFailed, Sent, Verdict
 from engine.venues.key_watch import KeyWatch, WatchTimings
 from engine.venues.request_guard import Guard, note_failure
 from engine.venues.request_tasks import Errand, RequestTasks
 from engine.venues.standing import Cause, Standing
 
 log = structlog.get_logger(__name__)
+
+_Placing = Coroutine[Any, Any, Sequence[BrokerEvent]]
 
 
 class BrokerTimings(Struct, frozen=True):
@@ -117,7 +120,9 @@ class VenueBroker:
     def submit(self, order: Order) -> None:
         """Hand over an order at once, without waiting; before ``run`` it waits for it."""
         errand = Errand()
-        self._tasks.start(self._place(order, errand), f"place.{order.client_order_id}", errand)
+        begun = self._begin(order, errand) if order.purpose is Purpose.EXIT else None
+        work = self._place(order, errand, begun)
+        self._tasks.start(work, f"place.{order.client_order_id}", errand)
 
     def cancel(self, order: Order) -> None:
         """Have a resting order cancelled."""
@@ -246,19 +251,32 @@ class VenueBroker:
 
     # Orders
 
-    async def _place(self, order: Order, errand: Errand) -> None:
-        for event in await self._not_ready(order) or await self._send(order, errand):
-            self._tell(event)
+    def _begin(self, order: Order, errand: Errand) -> _Placing | None:
+        """Send a close before anything else is done, where its account can."""
+        if not self._tasks.is_running:
+            return None
+        return self._account.begin(order, self._noting(order, errand))
 
-    async def _send(self, order: Order, errand: Errand) -> Sequence[BrokerEvent]:
+    def _noting(self, order: Order, errand: Errand) -> Sent:
         def note_sent(monotonic_ns: int) -> None:
             if not errand.is_sent:
                 errand.is_sent = True
                 self._tell(OrderSent(order.client_order_id, self._clock.now_ns(), monotonic_ns))
 
+        return note_sent
+
+    async def _place(self, order: Order, errand: Errand, begun: _Placing | None) -> None:
+        not_ready = await self._not_ready(order)
+        for event in not_ready or await self._send(order, errand, begun):
+            self._tell(event)
+
+    async def _send(
+        self, order: Order, errand: Errand, begun: _Placing | None
+    ) -> Sequence[BrokerEvent]:
         try:
             async with asyncio.timeout(self._timings.order_seconds):
-                events = await self._account.place(order, note_sent)
+                placing = begun or self._account.place(order, self._noting(order, errand))
+                events = await placing
         except RequestFailed as error:
             return self._refused(order, error)
         except TimeoutError:

@@ -36,6 +36,11 @@ class RequestTasks:
         self._stopping = False
         self._has_failed = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a task that is started begins now."""
+        return self._group is not None and not self._stopping
+
     def start(self, work: Work, name: str, errand: Errand | None = None) -> None:
         """Begin a task; before ``run`` it waits for it, after ``stop`` nothing is begun."""
         if self._stopping:

@@ -4,7 +4,7 @@ One request a call, none of them repeated: the table of ``codes`` says what an e
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -128,6 +128,19 @@ class BybitAccount:
                 self._client, self._reading, instrument, self._leverage, self._margin_mode
             )
 
+    def begin(self, order: Order, sent: Sent) -> Coroutine[Any, Any, Sequence[BrokerEvent]] | None:
+        """Send an order within this call, where position mode and clock are known."""
+        id_ = order.instrument.id
+        hedged = False if id_.market is Market.SPOT else self._holdings.is_hedged(id_.symbol)
+        if hedged is None:
+            return None
+        try:
+            body = order_body(order, hedged=hedged)
+        except Unreadable:
+            return None
+        begun = self._client.begin(CREATE, body, urgency_of(order), sent)
+        return None if begun is None else self._taken(order, begun)
+
     async def place(self, order: Order, sent: Sent) -> Sequence[BrokerEvent]:
         """Send an order, once. What is answered is that it was taken, not that it was filled."""
         hedged = await self._is_hedged(order)
@@ -135,8 +148,13 @@ class BybitAccount:
             body = order_body(order, hedged=hedged)
         except Unreadable as error:
             raise RequestFailed(Verdict(Outcome.REJECTED), str(error)) from None
+        return await self._taken(order, self._client.ask(CREATE, body, urgency_of(order), sent))
+
+    async def _taken(
+        self, order: Order, asked: Coroutine[Any, Any, OrderIds]
+    ) -> Sequence[BrokerEvent]:
         try:
-            ids: OrderIds = await self._client.ask(CREATE, body, urgency_of(order), sent)
+            ids = await asked
         except RequestFailed as error:
             if error.code == PARAMETER:
                 # Perhaps the position mode was switched; the next order asks for it first.

@@ -35,6 +35,7 @@ class Handover:
         self.answered_ns: int | None = None
         self._told = told
         self._lock = threading.Lock()
+        self._handed = threading.Event()
         self._abandoned = False
 
     def pass_on(self, now_ns: int) -> None:
@@ -44,6 +45,11 @@ class Handover:
                 raise Abandoned
             self.sent_ns = now_ns
         self._told(now_ns)
+        self._handed.set()
+
+    def wait(self, seconds: float) -> None:
+        """Stand still until the request is handed over, so long at most."""
+        self._handed.wait(seconds)
 
     def abandon(self) -> bool:
         """Keep the request from being sent; tells whether that came in time."""

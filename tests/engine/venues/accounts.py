@@ -92,6 +92,9 @@ class ScriptedAccount:
     async def prepare(self, instrument: Instrument, *, is_alone: bool) -> None:
         await self._play("prepare", (instrument.id, is_alone), None)
 
+    def begin(self, order: Order, sent: Sent) -> None:
+        """Nothing is sent within a call."""
+
     async def place(self, order: Order, sent: Sent) -> Sequence[BrokerEvent]:
         if self.before_sending is not None:
             await self.before_sending()

@@ -231,13 +231,30 @@ async def test_a_reading_waits_for_its_turn():
     assert watch.slept == [pytest.approx(1.0)]
 
 
-@pytest.mark.parametrize("urgency", [Urgency.CLOSE, Urgency.ORDER])
-async def test_an_order_never_waits_here(urgency):
+async def test_an_entry_never_waits_here():
     watch = Watch()
     pacer = make(watch)
     pacer.charge(Urgency.CLOSE, {"orders": 10})
     with pytest.raises(RequestFailed):
-        await pacer.take(urgency, {"orders": 1})
+        await pacer.take(Urgency.ORDER, {"orders": 1})
+    assert watch.slept == []
+
+
+async def test_of_many_closes_each_leaves_as_soon_as_there_is_room():
+    watch = Watch()
+    pacer = make(watch)
+    for _ in range(30):
+        await pacer.take(Urgency.CLOSE, {"orders": 1})
+    assert sum(watch.slept) == pytest.approx(2.0)
+
+
+async def test_a_close_does_not_wait_here_for_the_end_of_a_ban():
+    watch = Watch()
+    pacer = make(watch)
+    pacer.ban(2 * SECOND, "banned")
+    with pytest.raises(RequestFailed) as caught:
+        await pacer.take(Urgency.CLOSE, {"orders": 1})
+    assert caught.value.verdict.outcome is Outcome.WAIT
     assert watch.slept == []
 
 

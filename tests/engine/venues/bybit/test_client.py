@@ -176,7 +176,9 @@ async def test_a_rate_limit_is_told_with_the_moment_it_ends_and_not_slept_throug
         assert time.monotonic() - began < 0.5
         assert error.verdict.outcome is Outcome.RETRY
         assert 0.3e9 < error.verdict.wait_ns <= 0.75e9
-        again = await refused(asking)  # held back here: the venue is not asked
+        again = await refused(
+            asking, urgency=Urgency.ORDER
+        )  # held back here: the venue is not asked
         assert again.verdict.outcome is Outcome.RETRY
     assert len(venue.to(CREATED)) == 1
 
@@ -223,7 +225,7 @@ async def test_what_the_venue_says_is_left_of_a_limit_is_kept_to(venue):
     venue.says[CREATED] = body
     async with connected(venue) as asking:
         await asking.ask(CREATE, BODY, Urgency.CLOSE)
-        error = await refused(asking)
+        error = await refused(asking, urgency=Urgency.ORDER)
         await asking.ask(POSITIONS, {"category": "linear"})
     assert error.verdict.outcome is Outcome.RETRY
     assert len(venue.to(CREATED)) == 1
