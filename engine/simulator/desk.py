@@ -133,14 +133,14 @@ class Desk(DeskBooks):
     def cancel(self, venue_order_id: str) -> Cancelled | None:
         """Cancel what is left of an order; None where there is no such order.
 
-        An order that ended, or has triggered and is about to trade, is not ended by this; the
-        answer says how it stands.
+        An order that ended or is about to trade is not ended by this; the answer says how it
+        stands.
         """
         known = self.order(venue_order_id)
         if known is None:
             return None
         reports: list[Report] = []
-        if not known.is_final:
+        if known.is_resting or (known.fills and not known.is_final):
             reports = self.model.cancel_rest(known.order.client_order_id, self.now_ns())
             self._tell(reports)
         return Cancelled(self._orders[known.venue_order_id], bool(reports))
@@ -351,12 +351,16 @@ def _update(order: DeskOrder) -> OrderUpdated:
     )
 
 
-def desk_rules(venue: str) -> VenueRules:
-    """Return how a venue treats the orders of the simulator's account."""
+def desk_rules(venue: str, latency_ns: int = LATENCY_NS) -> VenueRules:
+    """Return how a venue treats the orders of the simulator's account.
+
+    Args:
+        latency_ns: from the acceptance of an order, or from its trigger, until it is matched.
+    """
     return VenueRules(
         venue=venue,
         fee_rates=FEE_RATES[venue],
-        latency_ns=LATENCY_NS,
+        latency_ns=latency_ns,
         slippage_bps=SLIPPAGE_BPS,
         leverage=LEVERAGE,
         ids_unique_for_ever=venue != "binance",
@@ -365,11 +369,13 @@ def desk_rules(venue: str) -> VenueRules:
     )
 
 
-def open_desks(place: MarketPlace, clock: Clock) -> dict[tuple[str, Market], Desk]:
+def open_desks(
+    place: MarketPlace, clock: Clock, latency_ns: int = LATENCY_NS
+) -> dict[tuple[str, Market], Desk]:
     """Open the venues' desks: Bybit has one wallet for both markets, Binance one for each."""
-    bybit = Desk(place, clock, desk_rules("bybit"), tuple(Market))
-    spot = Desk(place, clock, desk_rules("binance"), (Market.SPOT,))
-    usdm = Desk(place, clock, desk_rules("binance"), (Market.LINEAR,))
+    bybit = Desk(place, clock, desk_rules("bybit", latency_ns), tuple(Market))
+    spot = Desk(place, clock, desk_rules("binance", latency_ns), (Market.SPOT,))
+    usdm = Desk(place, clock, desk_rules("binance", latency_ns), (Market.LINEAR,))
     return {
         ("bybit", Market.SPOT): bybit,
         ("bybit", Market.LINEAR): bybit,

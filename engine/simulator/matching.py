@@ -11,6 +11,7 @@ the mark or the last trade reaches its trigger, and then is a market order like 
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -237,7 +238,7 @@ class VenueModel(MeetingBooks):
             wanted, parts, paid_in = self.meet(pending, offer)
         except Refused as refused:
             return [self._refuse(pending, refused, time_ns)]
-        if rests and not parts:
+        if rests and not parts and not _is_spent(pending, offer.price):
             return []
         fills = [self._fill(pending, part, time_ns, paid_in) for part in parts]
         filled_qty = sum((fill.qty for fill in fills), pending.filled_qty)
@@ -246,7 +247,7 @@ class VenueModel(MeetingBooks):
         pending = replace(pending, filled_qty=filled_qty, fills=(*pending.fills, *fills))
         reports: list[Report] = [OrderFilled(fill, time_ns) for fill in fills]
         reports.append(self.balances(instrument, time_ns))
-        if filled_qty == order.qty or _is_spent(pending, parts):
+        if filled_qty == order.qty or _is_spent(pending, offer.price):
             reports.append(self._finish(pending, OrderStatus.FILLED, time_ns, None))
         elif is_reduced or not rests:
             message = REDUCED if is_reduced else IOC_REST
@@ -327,10 +328,11 @@ class VenueModel(MeetingBooks):
         self.changed_orders[order.venue_order_id] = order
 
 
-def _is_spent(order: VenueOrder, parts: list[Part]) -> bool:
+def _is_spent(order: VenueOrder, price: Decimal) -> bool:
     """Tell whether what is left of a quote amount is too little for another step."""
-    left, instrument = order.left_value, order.order.instrument
-    return left is not None and bool(parts) and left < parts[-1][0] * instrument.qty_step
+    left, step = order.left_value, order.order.instrument.qty_step
+    price = max((price, *(fill.price for fill in order.fills[-1:])))
+    return left is not None and bool(order.fills) and left < price * step
 
 
 def _nothing(_: Order) -> None:
