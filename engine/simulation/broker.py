@@ -144,14 +144,19 @@ class SimulatedBroker:
     def cancel(self, order: Order) -> None:
         """Have a resting order cancelled."""
         self._process.effect("cancel")
-        key = order.client_order_id
-        if not self._strikes("outage"):
-            self._world.after(self._delay_ns(), self._cancel, key)
+        self._world.history.calls[f"{self._process.number}.cancel"] += 1
+        if not any(self._strikes(kind) for kind in ("outage", "ban", "drop_req")):
+            late = self._world.faults.strike("late_req", self.venue)
+            delay_ns = self._delay_ns() + (round(late.amount * NS_PER_MS) if late else 0)
+            self._world.after(delay_ns, self._cancel, order.client_order_id)
         self._process.effected("cancel")
 
     def _cancel(self, key: str) -> None:
-        for report in self._exchange.model.cancel_rest(key, self._exchange.time_ns()):
-            self._come_back(report)
+        """A cancellation reaches the venue; what it triggered just now it does not cancel."""
+        reports = self._exchange.cancel(key)
+        if reports and not self._strikes("drop_rsp"):
+            for report in reports:
+                self._come_back(report)
 
     def look_up(self, order: Order) -> None:
         """Ask what became of an order."""

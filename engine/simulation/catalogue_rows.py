@@ -285,9 +285,14 @@ INVARIANTS = (
             "close_within_held",
             "rungs_within_asked",
             "dust_is_unsellable",
+            "close_after_backstop",
         ),
     ),
-    InvariantRow(3, "No unguarded position at rest", ("guarded_at_rest", "known_holding")),
+    InvariantRow(
+        3,
+        "No unguarded position at rest",
+        ("guarded_at_rest", "known_holding", "backstop_rests", "backstop_beyond_stop"),
+    ),
     InvariantRow(
         4,
         "Bounded detection",
@@ -300,7 +305,7 @@ INVARIANTS = (
             "entry_durable",
         ),
     ),
-    InvariantRow(5, "No false close", ("close_has_cause", "stop_confirmed")),
+    InvariantRow(5, "No false close", ("close_has_cause", "stop_confirmed", "backstop_had_price")),
     InvariantRow(
         6,
         "Ledger equals exchange",
@@ -335,7 +340,7 @@ INVARIANTS = (
     InvariantRow(
         11,
         "Unknown never becomes failed by a timeout",
-        ("never_after_final", "in_flight_within_held"),
+        ("never_after_final", "in_flight_within_held", "backstop_is_one"),
     ),
     InvariantRow(
         12,

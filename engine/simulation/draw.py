@@ -6,16 +6,19 @@ replay on machines without them.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.model.exit_set import ExitChanges
+from engine.model.instrument import Market
 from engine.model.ticks import PriceSource
 from engine.simulation.draw_exits import draw_amendment, draw_defaults
 from engine.simulation.draw_faults import Scene, draw_crashes, draw_faults
 from engine.simulation.draw_signals import Setting, draw_signals
 from engine.simulation.instruments import draw_instruments
-from engine.simulation.plan import ActKind, OwnerAct, Plan
+from engine.simulation.plan import ActKind, BackstopPlan, Crash, Fault, OwnerAct, Plan
 from engine.simulation.prices import DrawnPath, Stretches, draw_paths
 
 ENTRY_VALUE = Decimal(100)
@@ -36,6 +39,13 @@ ACTS = (
     *(ActKind.CLOSE_TWICE,) * 2,
     *(ActKind.PART,) * 3,
 )
+BACKSTOPS = ((), (Market.LINEAR,), tuple(Market))
+BACKSTOP_SHARES = (0.7, 0.1, 0.2)
+BACKSTOP_EXTRAS = (Decimal("0.3"), Decimal(1), Decimal(3))
+"""Near enough that prices which a dead process missed go through."""
+
+LONG_DOWN_SHARE, LONG_DOWN_MS = 0.6, (10_000, 40_000)
+
 FRACTIONS = tuple(Decimal(text) for text in ("0.1", "0.25", "0.5", "0.75", "0.9"))
 
 
@@ -55,6 +65,7 @@ def draw(seed: int, stretches: Stretches | None = None) -> Plan:
     drawn = draw_paths(seed, listed, heal_ms, recorded)
     paths = tuple(each.path for each in drawn)
     signals = draw_signals(seed, Setting(listed, paths, heal_ms, defaults, trigger))
+    backstop = _draw_backstop(seed)
     faults = draw_faults(seed, Scene(drawn, signals, heal_ms))
     return Plan(
         seed=seed,
@@ -68,9 +79,29 @@ def draw(seed: int, stretches: Stretches | None = None) -> Plan:
         signals=signals,
         acts=_draw_acts(seed, heal_ms, drawn),
         faults=faults,
-        crashes=draw_crashes(seed, heal_ms, faults),
+        crashes=tuple(_crashes(seed, heal_ms, faults, backstop)),
         on_files=seed % FILES_EVERY == 0,
+        backstop=backstop,
     )
+
+
+def _draw_backstop(seed: int) -> BackstopPlan:
+    """Draw whether positions have stop orders at the venue; in most seeds they have none."""
+    chances = random.Random(f"{seed}/backstop")
+    markets = chances.choices(BACKSTOPS, BACKSTOP_SHARES)[0]
+    return BackstopPlan(markets, chances.choice(BACKSTOP_EXTRAS))
+
+
+def _crashes(
+    seed: int, heal_ms: int, faults: Sequence[Fault], backstop: BackstopPlan
+) -> Iterator[Crash]:
+    """Draw how processes die; where stop orders take over, some stay down for long."""
+    chances = random.Random(f"{seed}/backstop/down")
+    for crash in draw_crashes(seed, heal_ms, faults, always=bool(backstop.markets)):
+        down_ms = crash.down_ms
+        if backstop.markets and chances.random() < LONG_DOWN_SHARE:
+            down_ms = min(chances.randint(*LONG_DOWN_MS), heal_ms - crash.by_ms)
+        yield replace(crash, down_ms=max(down_ms, crash.down_ms))
 
 
 def _draw_acts(seed: int, heal_ms: int, paths: Sequence[DrawnPath]) -> tuple[OwnerAct, ...]:

@@ -113,7 +113,7 @@ class Exchange:
         if not (self.model.has_pending or instrument.id in self.model.account.positions):
             return  # nothing of ours could come of it
         now_ns, time_ns = self._now_ns(), self.time_ns()
-        self._trade(instrument.id, new)
+        self.tell(self.model.on_tick(_trade(instrument.id, new, now_ns), time_ns))
         if self.model.has_pending:
             size = max(float(instrument.min_qty), SHOWN / new.last)
             quote = QuoteTick(
@@ -124,9 +124,6 @@ class Exchange:
             mark = MarkTick(instrument.id, new.mark, None, 0, new.at_ms, now_ns)
             if self.model.observe(mark):
                 self.tell(self.model.on_tick(mark, time_ns))
-
-    def _trade(self, instrument: InstrumentId, new: Print) -> None:
-        self.model.observe(TradeTick(instrument, new.last, new.at_ms, new.at_ms, self._now_ns()))
 
     def pass_time(self) -> None:
         """Match what waited too long for a quote."""
@@ -141,7 +138,7 @@ class Exchange:
         if before is not None:
             self._faults.happened("id_again")
         if order.instrument.id in self.prints:
-            self._trade(order.instrument.id, self.prints[order.instrument.id])
+            self._observe(order.instrument.id, self.prints[order.instrument.id])
         listed = replace(order, instrument=replace(order.instrument, trading=True))
         reports = self.model.submit(listed, self._now_ns(), self.time_ns())
         taken = self.model.orders.get(order.client_order_id)
@@ -149,6 +146,18 @@ class Exchange:
             self.taken_ns[order.client_order_id] = self._now_ns()
             if self._partial is not None and int(taken.venue_order_id) % 4 == 0:
                 self._after(AT_ONCE_NS, self._cancel_rest, order.client_order_id)
+        return reports
+
+    def _observe(self, instrument: InstrumentId, now: Print) -> None:
+        """Have the venue know what an instrument costs now, though nothing of ours was there."""
+        now_ns = self._now_ns()
+        self.model.observe(_trade(instrument, now, now_ns))
+        self.model.observe(MarkTick(instrument, now.mark, None, 0, now.at_ms, now_ns))
+
+    def cancel(self, client_order_id: str) -> list[Report]:
+        """Cancel an order that rests; returns the answer, and tells who listens the same."""
+        reports = self.model.cancel_rest(client_order_id, self.time_ns())
+        self.tell(reports)
         return reports
 
     def look_up(self, client_order_id: str) -> OrderLookedUp:
@@ -207,3 +216,7 @@ class Exchange:
         for listener in list(self.listeners):
             for report in reports:
                 listener(report)
+
+
+def _trade(instrument: InstrumentId, new: Print, now_ns: int) -> TradeTick:
+    return TradeTick(instrument, new.last, new.at_ms, new.at_ms, now_ns)

@@ -16,7 +16,7 @@ from engine.model.instrument import InstrumentId
 from engine.model.order import Fill, Order
 from engine.model.position import Position
 from engine.model.signal import SignalRecord
-from engine.simulation.plan import Fault, OwnerAct, PlannedSignal
+from engine.simulation.plan import Fault, OwnerAct, PlannedSignal, Print
 from engine.simulator.matching import VenueOrder
 
 
@@ -132,6 +132,17 @@ class Facts(NamedTuple):
     notices: Sequence[SendNotice]
 
 
+class Rest(NamedTuple):
+    """The world when it came to rest after the faults, before anything is closed for good.
+
+    ``positions`` are those of storage, ``resting`` the orders that wait at the venues.
+    """
+
+    at_ns: int
+    positions: Sequence[Position]
+    resting: Sequence[VenueOrder]
+
+
 @dataclass(slots=True)
 class History:
     """Everything that was written down."""
@@ -150,6 +161,9 @@ class History:
     """Requests of each kind that a process made."""
     crash_points: Counter[str] = field(default_factory=Counter)
     edges: Counter[str] = field(default_factory=Counter)
+    prints: dict[InstrumentId, list[Print]] = field(default_factory=dict)
+    """Every price that the market made."""
+    rest: Rest | None = None
     errors: list[tuple[int, int, str]] = field(default_factory=list)
     """Virtual time, life and words of errors that ended a process by itself."""
     events: int = 0

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.exit_set import ExitChanges, Exits
-from engine.model.instrument import Instrument, InstrumentId
+from engine.model.instrument import Instrument, InstrumentId, Market
 from engine.model.signal import Action, Size
 from engine.model.ticks import PriceSource
 
@@ -104,6 +104,13 @@ class Crash(Struct, frozen=True):
     down_ms: int
 
 
+class BackstopPlan(Struct, frozen=True):
+    """Markets on which positions have stop orders at the venue, and how far beyond the stop, %."""
+
+    markets: tuple[Market, ...] = ()
+    extra_percent: Decimal = Decimal(5)
+
+
 class Plan(Struct, frozen=True):
     """One seed's lifetime. Faults end at ``heal_ms``."""
 
@@ -119,6 +126,7 @@ class Plan(Struct, frozen=True):
     faults: tuple[Fault, ...]
     crashes: tuple[Crash, ...]
     on_files: bool = False
+    backstop: BackstopPlan = BackstopPlan()
 
     def generator(self, name: str) -> random.Random:
         """Return the seed's generator for one purpose; the same each time it is asked for."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.model.effects import (
     AppendEvent,
+    CancelOrder,
     CheckPrices,
     Effect,
     FetchMissed,
@@ -195,6 +196,7 @@ _EFFECTS: dict[type, Callable[[Any], str]] = {
     AppendEvent: lambda e: str(e.kind),
     SendNotice: lambda e: str(e.kind),
     SubmitOrder: lambda e: _order(e.order) + (" after the commit" if e.after_commit else ""),
+    CancelOrder: lambda e: short(e.order.client_order_id),
     LookUpOrder: lambda e: short(e.order.client_order_id),
     CheckPrices: lambda e: str(e.instrument.id),
     FetchMissed: lambda e: f"{e.instrument.id} {e.source}",

@@ -8,15 +8,14 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from engine.clock import NS_PER_MS, NS_PER_SECOND
-from engine.core.state import GuardConfig
 from engine.model.effects import Effects
 from engine.model.events import Event
-from engine.model.instrument import Instrument, InstrumentId, Market
+from engine.model.instrument import Instrument, InstrumentId
 from engine.model.position import PositionStatus
 from engine.model.signal import Action
 from engine.model.ticks import MarkTick, QuoteTick, TradeTick
 from engine.simulation.books import Books, BooksFactory, ModelBooks
-from engine.simulation.exchange import LATENCY_NS, Exchange
+from engine.simulation.exchange import Exchange
 from engine.simulation.faults import Faults
 from engine.simulation.history import Facts, History, Life, Venue
 from engine.simulation.mishaps import TWIN, Mishaps
@@ -24,15 +23,15 @@ from engine.simulation.people import People
 from engine.simulation.plan import Crash, Plan, PlannedSignal, PricePath, Print
 from engine.simulation.prices import print_at, sweep
 from engine.simulation.process import Process
+from engine.simulation.rest import lacks_backstop, rest_of
+from engine.simulation.rules import guard_config, venue_rules
 from engine.simulation.virtual import VirtualLoop
-from engine.simulator.matching import VenueRules
 
 OPENING = {"USDT": Decimal(10_000), "BNB": Decimal(100)}
 REST_LIMIT_NS = 600 * NS_PER_SECOND
 UNDER_WAY = (PositionStatus.OPENING, PositionStatus.CLOSING)
 TICKS = (TradeTick, QuoteTick, MarkTick)
 LOOK_NS = 500 * NS_PER_MS
-THIRD_ASSET_SHARE = 0.3
 RESTART_MS = 3000
 MAX_ERRORS = 3
 """After so many errors of its own the service is not started again: the lifetime has failed."""
@@ -44,8 +43,6 @@ CALM_MS = 2_000
 LEAST_POSITIONS, LEAST_TICKS, TOP_UPS = 3, 200, 4
 LATE, LATE_EVERY_MS = 900, 100
 """Numbers of the signals that top a lifetime up, and how often a price is made for it."""
-
-FEES = {Market.SPOT: Decimal("0.001"), Market.LINEAR: Decimal("0.0005")}
 
 
 class Storyteller(Protocol):
@@ -69,7 +66,7 @@ class World:
         story: Sequence[Storyteller] = (),
     ) -> None:
         self.plan = plan
-        self.config = _config(plan)
+        self.config = guard_config(plan)
         self.history = History()
         self.utc_error_ns = 0
         self.processes: list[Process] = []
@@ -78,10 +75,11 @@ class World:
         self._story = story
         self.faults = Faults(plan.faults, self.history, self._now)
         self.venues = {
-            name: Exchange(_rules(name, plan), OPENING, self.faults, self._now, self.after)
+            name: Exchange(venue_rules(name, plan), OPENING, self.faults, self._now, self.after)
             for name in sorted({path.instrument.id.venue for path in plan.paths})
         }
         self._paths: dict[InstrumentId, list[Print]] = {p.instrument.id: [] for p in plan.paths}
+        self.history.prints = self._paths
         self._people = People(self)
         self._mishaps = Mishaps(self)
         self._died = asyncio.Event()
@@ -156,6 +154,8 @@ class World:
         for stage in stages:
             if (stage != self._top_up or self._lacks()) and not await self._rest(stage):
                 break
+            if stage == self._stay_calm:
+                self._note_rest()
         lives.cancel()
         for process in list(self.processes):
             await process.stop()
@@ -288,7 +288,12 @@ class World:
             or process.flow.problems()
             or any(p.status in UNDER_WAY for p in guardian.positions())
             or (self._is_last and guardian.positions())
+            or any(lacks_backstop(self.plan, self.venues, p) for p in guardian.positions())
         )
+
+    def _note_rest(self) -> None:
+        """Write down how everything stands, for who judges it."""
+        self.history.rest = rest_of(self.now_ns, self.facts().positions, self.venues)
 
     def _stay_calm(self) -> None:
         """Let every instrument trade on at its last price, for as long as it takes."""
@@ -366,30 +371,3 @@ def _swept(path: PricePath, price: float, from_ms: int) -> list[Print]:
     prints = sweep(path.instrument, price, from_ms)
     ends_ms = prints[-1].at_ms + CALM_MS
     return [*prints, print_at(path.instrument, 2 * path.prints[0].last, ends_ms)]
-
-
-def _config(plan: Plan) -> GuardConfig:
-    venues = {path.instrument.id.venue for path in plan.paths}
-    return GuardConfig(
-        exits=plan.exits,
-        position_size=Decimal(100),
-        fee_rates={(venue, market): FEES[market] for venue in venues for market in Market},
-        trigger=plan.trigger,
-        gap_strict=plan.gap_strict,
-        add_on_same=plan.add_on_same,
-        monitor_interval_ns=10 * NS_PER_SECOND,
-    )
-
-
-def _rules(venue: str, plan: Plan) -> VenueRules:
-    """Return how a venue treats us; in some seeds fees of spot are paid in a third asset."""
-    third = plan.generator(f"fees/{venue}").random() < THIRD_ASSET_SHARE
-    return VenueRules(
-        fee_asset={Market.SPOT: "BNB"} if third else None,
-        fee_asset_rate=Decimal(600),
-        venue=venue,
-        fee_rates=FEES,
-        latency_ns=LATENCY_NS,
-        slippage_bps=Decimal(5),
-        ids_unique_for_ever=venue != "binance",
-    )

@@ -31,11 +31,13 @@ from engine.model.signal import Signal
 from engine.model.ticks import MarkTick, PriceSource, QuoteTick, TradeTick
 from engine.simulation.history import Arrival, Facts, History, Request, Venue
 from engine.simulation.oracle.prices import TICK_OF, Track, surely_believed, track_of, with_checked
+from engine.simulation.oracle.stretches import is_entry
 from engine.simulation.plan import EPOCH_NS, Plan
 
 ID_LENGTH = 26
-ENTRY, ADD, EXIT = "e", "a", "x"
-LETTERS = frozenset((ENTRY, ADD, EXIT, "b"))
+ENTRY, ADD, EXIT, BACKSTOP = "e", "a", "x", "b"
+LETTERS = frozenset((ENTRY, ADD, EXIT, BACKSTOP))
+CLOSING = frozenset((EXIT, BACKSTOP))
 ENDED = frozenset((OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.CANCELLED))
 ZERO = Decimal(0)
 FOR_EVER_NS = 1 << 62
@@ -210,6 +212,30 @@ class Case:
             for position_id, fill in taken:
                 found.setdefault(position_id, []).append(fill)
         return found
+
+    @cached_property
+    def oversold(self) -> frozenset[str]:
+        """Positions of which an exit and a stop order sold more together than was held.
+
+        What reduces only is cut by the venue to what the instrument holds, for whomever: where more
+        is held than the position's, the rest is as if others had sold it.
+        """
+        found = set()
+        for position_id, fills in self.executions.items():
+            letters = {(parts_of(fill.client_order_id) or "  ")[1] for fill in fills}
+            is_linear = fills[0].instrument.id.market is Market.LINEAR
+            if is_linear and letters >= CLOSING:
+                left = sum((fill.qty if is_entry(fill) else -fill.qty for fill in fills), ZERO)
+                left -= sum((fill.qty for fill in self.foreign_of.get(position_id, ())), ZERO)
+                if left < ZERO:
+                    found.add(position_id)
+        return frozenset(found)
+
+    def settled(self, position_id: str) -> list[Fill]:
+        """Executions under a position's ids, less what they sold beyond it."""
+        if position_id not in self.oversold:
+            return self.executions.get(position_id, [])
+        return [f for f, of in self.facts.fills if of == position_id and f.client_order_id]
 
     # What left, and what became durable
 

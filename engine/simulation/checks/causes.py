@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from engine.model.events import CloseRequested, PricesChecked, PricesMissed, SignalReceived
 from engine.model.exits import ExitReason
 from engine.model.money import exact
-from engine.simulation.checks.case import Case
+from engine.simulation.checks.case import BACKSTOP, Case, parts_of
 from engine.simulation.checks.detection import may_close
 from engine.simulation.checks.guarded import Guarded
 from engine.simulation.history import Request
@@ -21,6 +21,7 @@ from engine.simulation.oracle import levels
 from engine.simulation.oracle.paths import Path
 from engine.simulation.oracle.prices import JUMP, Track, price_by_rest
 from engine.simulation.oracle.stretches import Stretch
+from engine.simulation.plan import EPOCH_NS
 
 CAUSE, CONFIRMED = "close_has_cause", "stop_confirmed"
 GUARD = "guard"
@@ -53,6 +54,8 @@ def _lacks_cause(case: Case, guarded: Guarded, request: Request, *, is_first: bo
         return None if _was_asked(case, guarded, request) else f"nobody asked for {order.reason}"
     if order.reason is ExitReason.TIME:
         return _lacks_time(guarded, request, is_first=is_first)
+    if order.reason is ExitReason.BACKSTOP:
+        return None if _was_triggered(case, guarded, request) else "no stop order was triggered"
     if order.reason not in BY_PRICE:
         return f"the guard closes nothing for {order.reason}"
     if order.trigger_price is None:
@@ -71,6 +74,15 @@ def _was_asked(case: Case, guarded: Guarded, request: Request) -> bool:
         and told.at_ns <= request.at_ns
         and may_close(guarded, told.event)
         for told in (case.history.told[place] for place in case.signals_told)
+    )
+
+
+def _was_triggered(case: Case, guarded: Guarded, request: Request) -> bool:
+    """Whether a stop order at the venue had closed something: the guard closes the rest."""
+    return any(
+        (parts_of(fill.client_order_id) or "  ")[1] == BACKSTOP
+        and fill.time_ns - EPOCH_NS <= request.at_ns
+        for fill in case.executions.get(guarded.position.id, ())
     )
 
 

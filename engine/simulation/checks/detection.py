@@ -14,7 +14,8 @@ from engine.model.exits import ExitReason
 from engine.model.instrument import Market
 from engine.model.order import Order
 from engine.model.signal import Action
-from engine.simulation.checks.case import EXIT, FOR_EVER_NS, Case
+from engine.simulation.checks.backstops import ends_of
+from engine.simulation.checks.case import BACKSTOP, EXIT, FOR_EVER_NS, Case, parts_of
 from engine.simulation.checks.guarded import Guarded
 from engine.simulation.checks.known import Known, timeline
 from engine.simulation.history import Request, Told
@@ -131,9 +132,18 @@ def is_closed(case: Case, guarded: Guarded, life: int, at_ns: int) -> bool:
             return True
         if request.order.qty >= guarded.instrument.floor_qty(guarded.held(request.at_ns)):
             return True  # all of it was asked for already, as a part
-    if _was_all_asked(case, guarded, life, until_ns):
+    if _was_all_asked(case, guarded, life, until_ns) or _was_triggered(case, guarded, until_ns):
         return True
     return not is_sellable(guarded, guarded.held(until_ns), None)
+
+
+def _was_triggered(case: Case, guarded: Guarded, until_ns: int) -> bool:
+    """Tell whether a stop order at the venue had begun to close it."""
+    return any(
+        (parts_of(fill.client_order_id) or "  ")[1] == BACKSTOP
+        and fill.time_ns - EPOCH_NS <= until_ns
+        for fill in case.executions.get(guarded.position.id, ())
+    )
 
 
 def _was_all_asked(case: Case, guarded: Guarded, life: int, until_ns: int) -> bool:
@@ -193,7 +203,15 @@ def _obstructed(case: Case, guarded: Guarded, life: int, by_ns: int) -> int:
         told = case.history.told[place]
         if told.life == life and told.at_ns <= by_ns:
             ends_ns.append(_pause_end(guarded, told))
+    if guarded.instrument.id.market is Market.SPOT:
+        ends_ns += _unlocked(case, guarded, life, by_ns)
     return max(ends_ns, default=0)
+
+
+def _unlocked(case: Case, guarded: Guarded, life: int, by_ns: int) -> list[int]:
+    """When the process knew that the stop orders which locked the asset were gone."""
+    ends = ends_of(case, guarded.position.id, life, by_ns)
+    return [end_ns for _, end_ns in ends if end_ns < FOR_EVER_NS]
 
 
 def _pause_end(guarded: Guarded, told: Told) -> int:

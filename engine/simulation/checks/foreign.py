@@ -32,10 +32,11 @@ def judge_foreign(case: Case) -> None:
     by_hand = [f for f in case.fills if parts_of(f.client_order_id) is None]
     if not any(f.instrument.id.market is Market.LINEAR for f in by_hand):
         return
+    cut = {case.positions[key].instrument.id for key in case.oversold if key in case.positions}
     held: dict[InstrumentId, _Held] = {}
     for fill in case.fills:
         key = fill.instrument.id
-        if key.market is Market.LINEAR:
+        if key.market is Market.LINEAR and key not in cut:
             _follow(case, fill, held.setdefault(key, _Held()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from engine.simulation.checks.alarms import judge_alarms
+from engine.simulation.checks.backstops import judge_backstops
 from engine.simulation.checks.blindness import judge_blindness
 from engine.simulation.checks.case import Case, Violation
 from engine.simulation.checks.closes import judge_closes
@@ -27,6 +28,7 @@ JUDGES = (
     judge_remainders,
     judge_rest,
     judge_closes,
+    judge_backstops,
     judge_peaks,
     judge_ledger,
     judge_foreign,

@@ -7,7 +7,7 @@ from engine.model.exits import Side
 from engine.model.instrument import InstrumentId, Market
 from engine.model.order import Fill, OrderSide, OrderStatus
 from engine.model.position import Position, PositionStatus
-from engine.simulation.checks.case import ENDED, EXIT, ZERO, Case, base_fee, parts_of
+from engine.simulation.checks.case import CLOSING, ENDED, ZERO, Case, base_fee, parts_of
 
 FILLS, FOREIGN, SUMS, ORDERS, HOLDINGS = (
     "fills_equal", "foreign_fills_exist", "sums_equal", "orders_equal", "holdings_equal"
@@ -34,8 +34,17 @@ def _plain(fill: Fill) -> tuple[object, ...]:
 
 def _judge_fills(case: Case) -> None:
     """Each execution under an id of ours is booked, once, and nothing else is."""
-    executed = [(ours[0], fill) for fill in case.fills if (ours := parts_of(fill.client_order_id))]
-    booked = [(position_id, fill) for fill, position_id in case.facts.fills if fill.client_order_id]
+    executed = [
+        (ours[0], fill)
+        for fill in case.fills
+        if (ours := parts_of(fill.client_order_id)) and ours[0] not in case.oversold
+    ]
+    booked = [
+        (position_id, fill)
+        for fill, position_id in case.facts.fills
+        if fill.client_order_id and position_id not in case.oversold
+    ]
+    _judge_cut(case)
     case.judged(FILLS, len(executed))
     there = Counter((position_id, _plain(fill)) for position_id, fill in executed)
     here = Counter((position_id or "", _plain(fill)) for position_id, fill in booked)
@@ -47,6 +56,21 @@ def _judge_fills(case: Case) -> None:
         case.blame(6, FILLS, 0, f"booked and never executed: {_words(plain)}")
 
 
+def _judge_cut(case: Case) -> None:
+    """Of what sold more than a position had, no more is booked to it than was executed."""
+    for position_id in sorted(case.oversold):
+        executed = {
+            (fill.client_order_id, fill.venue_trade_id): fill
+            for fill in case.executions[position_id]
+        }
+        for fill in case.settled(position_id):
+            case.judged(FILLS)
+            there = executed.get((fill.client_order_id, fill.venue_trade_id))
+            if there is None or fill.qty > there.qty or fill.price != there.price:
+                text = f"booked and never executed: {_words(_plain(fill))}"
+                case.blame(6, FILLS, 0, text)
+
+
 def _words(plain: tuple[object, ...]) -> str:
     return " ".join(map(str, plain))
 
@@ -56,7 +80,7 @@ def _judge_foreign(case: Case) -> None:
     executed = {
         (fill.instrument.id, fill.venue_trade_id): fill
         for fill in case.fills
-        if parts_of(fill.client_order_id) is None
+        if is_of_others(case, fill)
     }
     for key, taken in case.taken_from.items():
         case.judged(FOREIGN)
@@ -67,6 +91,19 @@ def _judge_foreign(case: Case) -> None:
         elif qty > fill.qty or any((p.side, p.price) != (fill.side, fill.price) for _, p in taken):
             text = f"{qty} of {key[1]} on {key[0]} was booked; it is {fill.side} {fill.qty}"
             case.blame(6, FOREIGN, 0, text)
+
+
+def is_of_others(case: Case, fill: Fill) -> bool:
+    """Tell whether an execution may have taken what is not its own position's."""
+    ours = parts_of(fill.client_order_id)
+    return ours is None or (ours[0] in case.oversold and ours[1] in CLOSING)
+
+
+def _own_parts(case: Case, fill: Fill) -> list[Fill]:
+    """What is booked of an execution to the position under whose id it is."""
+    ours = parts_of(fill.client_order_id)
+    settled = case.settled(ours[0]) if ours is not None else []
+    return [each for each in settled if each.client_order_id == fill.client_order_id]
 
 
 def _rate(fill: Fill) -> Decimal | None:
@@ -84,7 +121,7 @@ def _sums(fills: list[Fill], foreign: list[Fill]) -> dict[str, Decimal]:
     for fill in (*fills, *foreign):
         ours = parts_of(fill.client_order_id)
         found["fees"] += fill.fee * (_rate(fill) or ZERO)
-        if ours is None or ours[1] == EXIT:
+        if ours is None or ours[1] in CLOSING:
             found["exit_qty"] += fill.qty
             found["exit_value"] += fill.qty * fill.price
         else:
@@ -97,7 +134,7 @@ def _sums(fills: list[Fill], foreign: list[Fill]) -> dict[str, Decimal]:
 
 def _judge_sums(case: Case, position: Position) -> None:
     """A position's sums are those of its executions, and its profit is by the rules of money."""
-    fills = case.executions.get(position.id, [])
+    fills = case.settled(position.id)
     foreign = case.foreign_of.get(position.id, [])
     if not fills and not foreign:
         return
@@ -173,9 +210,11 @@ def _judge_holdings(case: Case) -> None:
         signed = held if position.side is Side.LONG else -held
         ours[position.instrument.id] = ours.get(position.instrument.id, ZERO) + signed
     for fill in case.fills:
-        if parts_of(fill.client_order_id) is None:
+        if is_of_others(case, fill):
             key = (fill.instrument.id, fill.venue_trade_id)
-            rest = fill.qty - sum((part.qty for _, part in case.taken_from.get(key, ())), ZERO)
+            parts = [part for _, part in case.taken_from.get(key, ())]
+            parts += [own for own in _own_parts(case, fill) if own.venue_trade_id == key[1]]
+            rest = fill.qty - sum((part.qty for part in parts), ZERO)
             signed = rest if fill.side is OrderSide.BUY else -rest
             ours[key[0]] = ours.get(key[0], ZERO) + signed
     for name in sorted(case.venues):

@@ -5,7 +5,8 @@ from decimal import Decimal
 from engine.model.instrument import InstrumentId, Market
 from engine.model.order import Fill, Order, OrderSide
 from engine.model.position import PositionStatus
-from engine.simulation.checks.case import EXIT, ZERO, Case, base_fee, parts_of
+from engine.simulation.checks.case import BACKSTOP, CLOSING, EXIT, ZERO, Case, base_fee, parts_of
+from engine.simulation.oracle.stretches import fills_in
 from engine.simulation.plan import EPOCH_NS
 
 OVERSELL, NET_SIDE = "no_oversell", "net_side"
@@ -30,6 +31,8 @@ def _judge_running(case: Case) -> None:
     happens, and may be taken from what was bought meanwhile; invariant 6 judges where it is booked.
     """
     for position_id, fills in case.executions.items():
+        if position_id in case.oversold:
+            continue  # invariant 6 judges where the rest is booked
         case.judged(OVERSELL)
         held = ZERO
         for fill in fills:
@@ -53,7 +56,7 @@ def _judge_net(case: Case) -> None:
         sign = 1 if fill.side is OrderSide.BUY else -1
         after = net[instrument] = net.get(instrument, ZERO) + sign * fill.qty
         ours = parts_of(fill.client_order_id)
-        if ours is not None and ours[1] == EXIT:
+        if ours is not None and ours[1] in CLOSING:
             case.judged(NET_SIDE)
             if after * sign > ZERO:
                 text = f"{fill.client_order_id} turned {instrument} to {after}"
@@ -72,7 +75,7 @@ def closed(fills: list[Fill]) -> Decimal:
 
 def _is_exit(fill: Fill) -> bool:
     ours = parts_of(fill.client_order_id)
-    return ours is not None and ours[1] == EXIT
+    return ours is not None and ours[1] in CLOSING
 
 
 def _judge_closed(case: Case) -> None:
@@ -81,7 +84,7 @@ def _judge_closed(case: Case) -> None:
         if position.status is not PositionStatus.CLOSED:
             continue
         case.judged(NET_CLOSE)
-        fills = case.executions.get(position.id, [])
+        fills = case.settled(position.id)
         foreign = sum((fill.qty for fill in case.foreign_of.get(position.id, ())), ZERO)
         left = received(fills) - closed(fills) - foreign - position.dust
         if left != ZERO:
@@ -140,10 +143,36 @@ def _judge_arrivals(case: Case) -> None:
                 _judge_within(case, ours[0], arrival.at_ns, arrival.order)
 
 
+def _unheard(case: Case, position_id: str, order: Order) -> set[str]:
+    """Trades of stop orders that the process did not know of when it sent an order."""
+    sent = [r for r in case.requests_of.get(position_id, ()) if r.order == order]
+    told = [case.history.told[place] for place in case.told_of.get(position_id, ())]
+    known = {
+        fill.venue_trade_id
+        for each in told
+        if sent and each.life <= sent[-1].life and each.at_ns < sent[-1].at_ns
+        for fill in fills_in(each.event)
+    }
+    ours = case.executions.get(position_id, ())
+    return {
+        fill.venue_trade_id
+        for fill in ours
+        if (parts_of(fill.client_order_id) or "  ")[1] == BACKSTOP
+    } - known
+
+
 def _judge_within(case: Case, position_id: str, at_ns: int, order: Order) -> None:
-    """A close that is taken asks for no more than is held of the position by our own orders."""
+    """A close that is taken asks for no more than is held of the position by our own orders.
+
+    What a stop order closed at the venue counts once the process was told of it.
+    """
     fills = case.executions.get(position_id, [])
-    before = [fill for fill in fills if fill.time_ns - EPOCH_NS <= at_ns]
+    unheard = _unheard(case, position_id, order)
+    before = [
+        fill
+        for fill in fills
+        if fill.time_ns - EPOCH_NS <= at_ns and fill.venue_trade_id not in unheard
+    ]
     held = received(before) - closed(before)
     case.judged(WITHIN_HELD)
     if order.qty > held and not any(

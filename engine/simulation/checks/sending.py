@@ -3,7 +3,7 @@
 from engine.model.effects import SaveOrder
 from engine.model.events import OrderDeferred
 from engine.model.order import Order, OrderStatus
-from engine.simulation.checks.case import ADD, ENDED, ENTRY, EXIT, ZERO, Case, parts_of
+from engine.simulation.checks.case import ADD, CLOSING, ENDED, ENTRY, EXIT, ZERO, Case, parts_of
 from engine.simulation.checks.known import Known, timeline
 from engine.simulation.history import Request, Told
 from engine.simulation.plan import EPOCH_NS
@@ -19,6 +19,7 @@ NS_PER_MINUTE = 60_000_000_000
 PER_MINUTE = {
     "submit": 240,
     "look_up": 3000,
+    "cancel": 240,
     "read_account": 300,
     "refresh": 120,
     "check": 900,
@@ -114,7 +115,7 @@ def _is_too_much(case: Case, known: Known, order: Order) -> str | None:
     if len(others) >= MOST_IN_FLIGHT:
         return f"{len(others)} exits are in flight already"
     bought = sum(
-        (f.qty for f in case.executions.get(ours[0], ()) if parts_of(f.client_order_id)[1] != EXIT),  # type: ignore[index]
+        (f.qty for f in case.executions.get(ours[0], ()) if not _is_close(f.client_order_id)),
         ZERO,
     )
     closed = sum((q for k, q in known.filled.items() if (parts_of(k) or "  ")[1] == EXIT), ZERO)
@@ -123,6 +124,11 @@ def _is_too_much(case: Case, known: Known, order: Order) -> str | None:
     )
     asked -= known.filled.get(order.client_order_id, ZERO)
     return f"{asked} is asked for, of {bought - closed}" if asked > bought - closed else None
+
+
+def _is_close(client_order_id: str | None) -> bool:
+    ours = parts_of(client_order_id)
+    return ours is not None and ours[1] in CLOSING
 
 
 # 13

@@ -165,7 +165,7 @@ def _read(
     current = _stretch(reading, durable, life, start)
     for place in places:
         event = told[place].event
-        if isinstance(event, CloseRequested) and event.fraction == 1:
+        if (isinstance(event, CloseRequested) and event.fraction == 1) or _is_backstop(event):
             if current is not None:
                 yield replace(current, end=place)
             return
@@ -175,6 +175,19 @@ def _read(
             current = _stretch(reading, durable, life, place)
     if current is not None:
         yield current
+
+
+def fills_in(event: Event) -> Sequence[Fill]:
+    """Return the executions that an event tells."""
+    if isinstance(event, OrderFilled):
+        return (event.fill,)
+    return event.fills if isinstance(event, OrderLookedUp) else ()
+
+
+def _is_backstop(event: Event) -> bool:
+    """Tell whether an event says that a stop order at the venue has closed something."""
+    keys = (fill.client_order_id or "" for fill in fills_in(event))
+    return any(key[ID_LENGTH : ID_LENGTH + 1] == "b" for key in keys)
 
 
 def _stretch(reading: _Reading, durable: Position | None, life: int, begin: int) -> Stretch | None:

@@ -14,10 +14,11 @@ from engine.model.events import (
     OrderLookedUp,
     OrderUpdated,
 )
+from engine.model.instrument import Market
 from engine.model.order import OrderStatus, Refusal
 from engine.model.position import PositionStatus
 from engine.simulation.broker import DEFERRALS, REFUSALS
-from engine.simulation.plan import Fault
+from engine.simulation.plan import BackstopPlan, Fault
 from engine.simulation.world import World
 from tests.engine.simulation.rig import (
     ENTRY_MS,
@@ -309,3 +310,42 @@ def test_a_request_that_has_left_goes_on_when_its_process_has_died() -> None:
     assert lived.arrivals[0][1]
     assert lived.history.arrivals[0].at_ns > (lived.history.lives[0].ended_ns or 0)
     assert lived.facts.positions[0].status is PositionStatus.CLOSED
+
+
+def stopped_out(*faults: Fault, price: float = 945.0) -> Lived:
+    """A position with a stop order at the venue, closed by the guard at 7 s."""
+    path = moved(calm(), 7000, price)
+    return Lived(plan(*faults, paths=(path,), backstop=BackstopPlan((Market.LINEAR,), Decimal(1))))
+
+
+def backstop_ends(lived: Lived) -> list[tuple[float, OrderStatus]]:
+    """Seconds and statuses that were told of the stop order after its acknowledgement."""
+    return [
+        (at_ns / SECOND, event.status)
+        for at_ns, event in lived.told(OrderUpdated)
+        if event.client_order_id[26] == "b" and event.status is not ACKNOWLEDGED
+    ]
+
+
+def test_a_cancellation_is_answered_and_told_by_the_stream() -> None:
+    lived = stopped_out()
+    assert [status for _, status in backstop_ends(lived)] == [OrderStatus.CANCELLED] * 2
+    assert lived.history.calls["0.cancel"] == 1
+
+
+@pytest.mark.parametrize("kind", ["drop_req", "outage", "ban"])
+def test_a_cancellation_that_is_lost_is_asked_for_again(kind: str) -> None:
+    lived = stopped_out(Fault(kind, 7090, 600, 99))
+    assert lived.history.calls["0.cancel"] > 1
+    assert backstop_ends(lived)[0][1] is OrderStatus.CANCELLED
+
+
+def test_a_late_cancellation_is_overtaken_by_the_next_one() -> None:
+    lived = stopped_out(Fault("late_req", 7090, 500, 2, amount=2000))
+    assert backstop_ends(lived)[0][0] > 8.0
+    assert lived.history.calls["0.cancel"] == 2
+
+
+def test_a_cancellation_whose_answer_is_lost_is_told_by_the_stream() -> None:
+    lived = stopped_out(Fault("drop_rsp", 7090, 500, 9))
+    assert [s for _, s in backstop_ends(lived)].count(OrderStatus.CANCELLED) == 1

@@ -90,3 +90,13 @@ def test_some_amendments_come_at_the_very_moment_of_a_price():
         moments = {each.at_ms for path in plan.paths for each in path.prints}
         found += sum(a.at_ms in moments for a in plan.acts if a.kind is ActKind.AMEND)
     assert found > 50
+
+
+def test_some_seeds_have_stop_orders_at_the_venues_and_processes_that_stay_down_for_long():
+    with_stops = [plan for plan in plans() if plan.backstop.markets]
+    assert 0.2 < len(with_stops) / SEEDS < 0.4
+    assert {len(plan.backstop.markets) for plan in with_stops} == {1, 2}
+    assert all(plan.crashes for plan in with_stops)
+    assert any(crash.down_ms > 20_000 for plan in with_stops for crash in plan.crashes)
+    for plan in plans():
+        assert all(crash.by_ms + crash.down_ms <= plan.heal_ms for crash in plan.crashes)

@@ -72,7 +72,7 @@ def test_defaults_hold_for_either_side():
 
 def test_nearly_all_entries_are_admitted():
     state = State(config())
-    state.balances["bybit", "USDT"] = Balance("bybit", "USDT", D(10_000), D(10_000), D(0))
+    state.balances["bybit", None, "USDT"] = Balance("bybit", "USDT", D(10_000), D(10_000), D(0))
     state.at_ns = EPOCH_NS + 5_000_000_000
     refused = []
     for number, (each, changes) in enumerate(drawn(replace(BTC_PERP, qty_step=D("0.0001")))):

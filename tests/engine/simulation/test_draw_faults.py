@@ -101,7 +101,7 @@ def test_processes_die_in_their_order_before_faults_end_and_come_up_by_then():
         assert times == sorted(times)
         for crash in plan.crashes:
             assert crash.by_ms + crash.down_ms <= plan.heal_ms
-            assert 100 <= crash.down_ms <= 20_000
+            assert 100 <= crash.down_ms <= 40_000
 
 
 def test_processes_die_before_and_after_effects_early_and_late():
