@@ -33,6 +33,7 @@ from engine.model.order import Order, OrderStatus, Refusal
 from engine.ports import BrokerEvent, BrokerSink, Clock
 from engine.venues.account import ExaminedAccount, Outcome, RequestFailed, Sent, Verdict
 from engine.venues.key_watch import KeyWatch, WatchTimings
+from engine.venues.preparing import Preparing
 from engine.venues.request_guard import Guard, note_failure
 from engine.venues.request_tasks import Errand, RequestTasks
 from engine.venues.standing import Cause, Standing
@@ -111,7 +112,7 @@ class VenueBroker:
         self._to_read: dict[InstrumentId, Instrument] | None = None
         self.is_read = False
         self._opened = asyncio.Event()
-        self._prepared: dict[InstrumentId, asyncio.Task[None]] = {}
+        self._preparing = Preparing(account)
         self._defect: Exception | None = None
         self._defective = asyncio.Event()
 
@@ -323,18 +324,7 @@ class VenueBroker:
             message = "the account was not read yet: what else is open there is not known"
             raise RequestFailed(Verdict(Outcome.RETRY), message)
         async with asyncio.timeout(self._timings.prepare_seconds):
-            await asyncio.shield(self._prepare_once(instrument))
-
-    def _prepare_once(self, instrument: Instrument) -> asyncio.Task[None]:
-        """Once for each instrument in this process, unless it failed; entries share it."""
-        task = self._prepared.get(instrument.id)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            is_alone = all(row.instrument != instrument.id for row in self.positions())
-            # Not of the group, which its failure would end; who waits for it is told.
-            task = self._prepared[instrument.id] = asyncio.ensure_future(
-                self._account.prepare(instrument, is_alone=is_alone)
-            )
-        return task
+            await self._preparing.ready(instrument)
 
     def _refused(self, order: Order, error: RequestFailed) -> Sequence[BrokerEvent]:
         """Say by the venue's table of codes what became of an order."""
