@@ -144,7 +144,9 @@ class SimulatedBroker:
     def cancel(self, order: Order) -> None:
         """Have a resting order cancelled."""
         self._process.effect("cancel")
-        self._world.history.calls[f"{self._process.number}.cancel"] += 1
+        history, number = self._world.history, self._process.number
+        history.calls[f"{number}.cancel"] += 1
+        history.cancels.append((self._world.now_ns, number, order.client_order_id))
         if not any(self._strikes(kind) for kind in ("outage", "ban", "drop_req")):
             late = self._world.faults.strike("late_req", self.venue)
             delay_ns = self._delay_ns() + (round(late.amount * NS_PER_MS) if late else 0)

@@ -153,6 +153,8 @@ class History:
     arrivals: list[Arrival] = field(default_factory=list)
     look_ups: list[tuple[int, int]] = field(default_factory=list)
     """When, and by which life, the venue was asked what became of an order."""
+    cancels: list[tuple[int, int, str]] = field(default_factory=list)
+    """When, by which life, and of which client order id a cancellation was asked for."""
     commits: list[Commit] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     acts: list[Acted] = field(default_factory=list)

@@ -209,9 +209,10 @@ def _obstructed(case: Case, guarded: Guarded, life: int, by_ns: int) -> int:
 
 
 def _unlocked(case: Case, guarded: Guarded, life: int, by_ns: int) -> list[int]:
-    """When the process knew that the stop orders which locked the asset were gone."""
+    """When the process knew that the stop orders were gone which it had asked to be cancelled."""
+    asked = {key for at_ns, by, key in case.history.cancels if by == life and at_ns <= by_ns}
     ends = ends_of(case, guarded.position.id, life, by_ns)
-    return [end_ns for _, end_ns in ends if end_ns < FOR_EVER_NS]
+    return [end_ns for key, end_ns in ends if key in asked]
 
 
 def _pause_end(guarded: Guarded, told: Told) -> int:

@@ -12,8 +12,8 @@ from engine.model.instrument import Instrument, Market
 from engine.model.position import Position, PositionStatus
 from engine.simulation.checks.judge import judge
 from engine.simulation.history import Request, Rest
-from engine.simulation.plan import ActKind, BackstopPlan, Crash, OwnerAct
-from engine.simulation.sabotage.defect import spoiled
+from engine.simulation.plan import ActKind, BackstopPlan, Crash, Fault, OwnerAct
+from engine.simulation.sabotage.defect import Sabotage, spoiled
 from engine.simulation.sabotage.registry import SABOTAGES
 from tests.engine.simulation.checks.cases import D, closed, fill, order
 from tests.engine.simulation.rig import PERP, SPOT, Lived, assert_clean, calm, moved, plan, signal
@@ -27,7 +27,7 @@ def protected(instrument: Instrument = PERP, price: float | None = None, **chang
     if price is not None:
         path = moved(path, FALL_MS, price)
     fields = {"paths": (path,), "signals": (signal(instrument=instrument),)} | changes
-    return Lived(plan(backstop=BackstopPlan(tuple(Market), D(1)), **fields))
+    return Lived(plan(**{"backstop": BackstopPlan(tuple(Market), D(1))} | fields))
 
 
 @cache
@@ -138,6 +138,17 @@ def test_on_spot_a_close_is_sent_after_its_end_and_that_is_in_time() -> None:
     assert_clean(lived)
     purposes = [r.order.purpose for r in lived.history.requests]
     assert purposes == [Purpose.ENTRY, Purpose.BACKSTOP, Purpose.EXIT]
+
+
+def test_on_spot_a_close_waits_for_as_long_as_the_venue_is_cut_off() -> None:
+    assert_clean(protected(SPOT, faults=(Fault("outage", 6500, 5000, 99),), price=945.0))
+
+
+def test_on_spot_a_close_that_nobody_prepares_is_found() -> None:
+    idle = Sabotage("idle", "", (), "engine.core.closing:close", lambda _: lambda *_: True)
+    with spoiled(idle):
+        lived = protected(SPOT, price=945.0)
+    assert "crossing_closes" in names(lived)
 
 
 def test_on_spot_a_close_before_its_end_is_found() -> None:
