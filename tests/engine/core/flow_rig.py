@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
+from typing import Any
 
 from engine.core.guardian import Guardian
 from engine.flow import Flow
@@ -135,14 +136,14 @@ class Clock:
 
 
 class World:
-    """A flow with its surroundings."""
+    """A flow with its surroundings; ``changes`` are of the guardian's settings."""
 
-    def __init__(self, started: Started | None = None) -> None:
+    def __init__(self, started: Started | None = None, **changes: Any) -> None:
         self.ledger = Ledger(started)
         self.broker = Broker(self.ledger)
         self.feed = Feed()
         self.clock = Clock()
-        self.guardian = Guardian(config())
+        self.guardian = Guardian(config(**changes))
         self.flow = Flow(
             self.guardian,
             self.ledger,
@@ -213,10 +214,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def world(started: Started | None = None) -> AsyncIterator[World]:
+async def world(started: Started | None = None, **changes: Any) -> AsyncIterator[World]:
     """A world that leaves no task behind."""
     before = asyncio.all_tasks()
-    here = World(started)
+    here = World(started, **changes)
     try:
         yield here
     finally:
