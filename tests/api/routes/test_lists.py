@@ -14,7 +14,7 @@ SHAPES = {
         "id venue_trade_id order_id position_id venue market symbol side qty price fee fee_asset"
         " time"
     ),
-    "/balances": "venue asset total free locked",
+    "/balances": "venue market asset total free locked",
 }
 
 

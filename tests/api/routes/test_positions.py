@@ -13,7 +13,7 @@ from tests.api.service import BINANCE_BTC, BTC, BTC_SPOT, ETH, Service
 FIELDS = (
     "id venue market symbol side status guard qty qty_open entry_price current_price take_profit"
     " stop_loss exits entry_time exit_price exit_time exit_reason realized_pnl unrealized_pnl fees"
-    " funding net_pnl strategy reaction_ms"
+    " funding net_pnl strategy reaction_ms backstop"
 )
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
