@@ -56,7 +56,7 @@ class ModelBooks:
         self._positions: dict[str, Position] = {}
         self._orders: dict[str, Order] = {}
         self._fills: dict[_FillKey, SaveFill] = {}
-        self._balances: dict[tuple[str, str], Balance] = {}
+        self._balances: dict[tuple[str, str, str], Balance] = {}
         self._bot: SaveBot | None = None
         self._events: list[AppendEvent] = []
         self._notices: list[SendNotice] = []
@@ -137,7 +137,8 @@ class ModelBooks:
             case SaveFill():
                 self._fills.setdefault(_fill_key(record), record)
             case SaveBalance(balance=balance):
-                self._balances[balance.venue, balance.asset] = balance
+                wallet = str(balance.market or "")
+                self._balances[balance.venue, balance.asset, wallet] = balance
             case SaveBot():
                 self._bot = record
             case AppendEvent():

@@ -20,6 +20,7 @@ from engine.model.effects import (
 )
 from engine.model.errors import Fenced, Held, InvariantBroken
 from engine.model.events import Balance, Started
+from engine.model.instrument import Market
 from engine.model.order import OrderSide, OrderStatus
 from engine.model.position import PositionStatus
 from engine.model.signal import Outcome, SignalRecord, body_digest
@@ -136,6 +137,14 @@ def test_balances_are_loaded_by_venue_and_asset(ledger: Ledger) -> None:
     ledger.commit([SaveBalance(each, NOON_NS) for each in balances])
     loaded = [(each.venue, each.asset) for each in load(ledger).balances]
     assert loaded == sorted(names)
+
+
+def test_wallets_of_one_asset_are_loaded_apart(ledger: Ledger) -> None:
+    one, many = Decimal(1), Decimal(7)
+    futures = Balance("binance", "USDT", many, many, Decimal(0), Market.LINEAR)
+    spot = Balance("binance", "USDT", one, one, Decimal(0), Market.SPOT)
+    ledger.commit([SaveBalance(spot, NOON_NS), SaveBalance(futures, NOON_NS)])
+    assert ledger.load(NOON_NS).balances == (futures, spot)
 
 
 def test_a_fill_told_again_is_booked_once(books: Books, ledger: Ledger) -> None:
