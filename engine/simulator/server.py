@@ -17,7 +17,7 @@ import uvicorn
 from msgspec import Struct
 from msgspec.structs import replace
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from websockets.asyncio.server import Server, serve
 
 from engine.clock import NS_PER_MS
@@ -26,9 +26,11 @@ from engine.model.instrument import Market
 from engine.ports import Clock
 from engine.serving import EmbeddedServer
 from engine.simulator.control import Control
-from engine.simulator.control_account import AccountControl
+from engine.simulator.control_account import AccountControl, KeyHolder
 from engine.simulator.desk import LATENCY_NS, open_desks
 from engine.simulator.dialects.binance import Binance
+from engine.simulator.dialects.binance_private_front import BinanceFront
+from engine.simulator.dialects.binance_private_keys import Key as BinanceKey
 from engine.simulator.dialects.binance_rest import BinanceRest
 from engine.simulator.dialects.bybit import Bybit
 from engine.simulator.dialects.bybit_private_keys import ApiKey
@@ -111,7 +113,7 @@ class SimulatorServer:
         key = ApiKey(pair["key"], pair["secret"], self._place.time.now_ms())
         faults = self._wire.faults
         self._bybit = Bybit(self._place, self._desks["bybit", Market.LINEAR], key, faults)
-        self._binance = Binance(self._place, clock)
+        self._binance = self._open_binance(clock)
         self._stopping = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self.urls: dict[str, str] = {}
@@ -119,10 +121,19 @@ class SimulatorServer:
         self._connections = Connections()
         self._calls = Calls(self._wire.faults, clock, self._connections)
 
+    def _open_binance(self, clock: Clock) -> Binance:
+        pair, now_ms = self.keys["binance"], self._place.time.now_ms()
+        key = BinanceKey(pair["key"], pair["secret"], now_ms)
+        spot, usdm = (self._desks["binance", m] for m in (Market.SPOT, Market.LINEAR))
+        return Binance(self._place, clock, spot, usdm, key, self._wire.faults)
+
+    def _routes(self, front: BinanceFront) -> list[Route]:
+        return self._calls.routes(front, front.paths())
+
     @property
     def dialects(self) -> list[Dialect]:
         bybit, binance = self._bybit, self._binance
-        return [bybit.spot, bybit.linear, bybit.private, binance.spot, binance.usdm]
+        return [bybit.spot, bybit.linear, bybit.private, *binance.dialects]
 
     async def start(self) -> None:
         """Listen; returns once clients can connect."""
@@ -212,7 +223,9 @@ class SimulatorServer:
 
     def _web(self, pace: Pace, overrides: Overrides) -> EmbeddedServer:
         bybit = self._bybit.private_rest
-        accounts = AccountControl(self._desks, {"bybit": self._bybit.account})
+        binance = [route for front in self._binance.fronts for route in self._routes(front)]
+        holders: dict[str, KeyHolder] = {"bybit": self._bybit.account, "binance": self._binance}
+        accounts = AccountControl(self._desks, holders)
         control = Control(
             self._place,
             pace,
@@ -227,8 +240,9 @@ class SimulatorServer:
             routes=[
                 *BybitRest(self._place, self._bybit, self._wire.faults).routes(),
                 *self._calls.routes(bybit, bybit.paths()),
-                *BinanceRest(self._place, Market.SPOT).routes(),
-                *BinanceRest(self._place, Market.LINEAR).routes(),
+                *binance,
+                *BinanceRest(self._place, Market.SPOT, self._wire.faults).routes(),
+                *BinanceRest(self._place, Market.LINEAR, self._wire.faults).routes(),
                 Mount("/control", routes=control.routes()),
             ]
         )

@@ -21,6 +21,7 @@ from engine.simulator.dialects.binance_rows import (
     quote_row,
     trade_row,
 )
+from engine.simulator.dialects.faults import Faults
 from engine.simulator.market import InstrumentState, MarketPlace
 from engine.simulator.market_history import MINUTE_MS, Candle, Candles
 from engine.simulator.market_listings import Listing
@@ -106,9 +107,10 @@ class BinanceQuery:
 class BinanceRest:
     """The public endpoints of one market."""
 
-    def __init__(self, place: MarketPlace, market: Market) -> None:
+    def __init__(self, place: MarketPlace, market: Market, faults: Faults) -> None:
         self._place = place
         self._market = market
+        self._faults = faults
 
     def routes(self) -> list[Route]:
         """Return the routes below the REST address."""
@@ -147,7 +149,7 @@ class BinanceRest:
         return {}
 
     def time(self, query: BinanceQuery) -> Any:
-        return {"serverTime": self._place.time.now_ms()}
+        return {"serverTime": self._place.time.now_ms() + self._faults.skew_ms("binance")}
 
     def exchange_info(self, query: BinanceQuery) -> Any:
         """Futures ignore ``symbol``; spot filters by it."""

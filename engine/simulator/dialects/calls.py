@@ -70,8 +70,8 @@ class Front(Protocol):
     def client_order_id(self, call: Call) -> str | None:
         """Tell the client's own id of the order that a request is about, where it names one."""
 
-    def answer(self, call: Call) -> Reply:
-        """Carry a request out; a refusal is an answer too."""
+    def answer(self, call: Call) -> Reply | Awaitable[Reply]:
+        """Carry a request out, or have its end awaited; a refusal is an answer too."""
 
     def refuse(self, fault: Fault) -> Reply:
         """Word what a fault says: a ban, a rate limit, maintenance, or a server error."""
@@ -196,7 +196,7 @@ class Calls:
     async def _carry_out(self, front: Front, call: Call) -> tuple[Reply, FaultKind | None]:
         """Answer a request, or say what a fault says; also tells which fault struck."""
         if not self._faults:
-            return front.answer(call), None
+            return await _told(front.answer(call)), None
         where = (front.venue, front.market(call), call.path)
         late = self._faults.hits_call(FaultKind.DELAY, *where)
         if late is not None:
@@ -205,7 +205,7 @@ class Calls:
             fault = self._faults.hits_call(kind, *where)
             if fault is not None:
                 return front.refuse(fault), kind
-        reply = front.answer(call)
+        reply = await _told(front.answer(call))
         fault = self._faults.hits_call(FaultKind.ERROR_AFTER, *where)
         if fault is not None:
             return front.refuse(fault), fault.kind
@@ -213,6 +213,10 @@ class Calls:
         if fault is not None:
             return reply, fault.kind
         return reply, None if late is None else late.kind
+
+
+async def _told(answer: Reply | Awaitable[Reply]) -> Reply:
+    return answer if isinstance(answer, Reply) else await answer
 
 
 async def _read(request: Request, received_ns: int) -> Call:

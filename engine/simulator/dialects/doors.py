@@ -134,12 +134,27 @@ def bybit_router(spot: Dialect, linear: Dialect, private: Dialect) -> Router:
     return lambda path: visits.get(urlsplit(path).path.rstrip("/"))
 
 
-def binance_router(dialect: Dialect, routes: tuple[str, ...]) -> Router:
-    """Serve ``/ws`` and ``/stream`` at the top and below each route."""
+def binance_router(
+    dialect: Dialect,
+    routes: tuple[str, ...],
+    *,
+    user: Dialect | None = None,
+    api: Dialect | None = None,
+) -> Router:
+    """Serve ``/ws`` and ``/stream`` at the top and below each route.
+
+    Args:
+        user: serves ``/private/ws?listenKey=``. api: serves ``/ws-api/v3``.
+    """
 
     def find(path: str) -> Visit | None:
         parts = urlsplit(path)
         steps = [step for step in parts.path.split("/") if step]
+        if api is not None and steps == ["ws-api", "v3"]:
+            return Visit(api)
+        if user is not None and steps[:2] == ["private", "ws"]:
+            named = parse_qs(parts.query).get("listenKey", steps[2:3])
+            return Visit(user, "private", streams=tuple(named))
         route = steps.pop(0) if steps and steps[0] in routes else ""
         if steps[:1] == ["ws"]:
             return Visit(dialect, route, combined=False, streams=tuple(steps[1:]))
