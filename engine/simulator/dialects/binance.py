@@ -8,6 +8,9 @@ from engine.simulator.desk import Desk
 from engine.simulator.dialects.binance_private_front import BinanceFront
 from engine.simulator.dialects.binance_private_keys import Key
 from engine.simulator.dialects.binance_private_limits import Limits
+from engine.simulator.dialects.binance_private_spot import SpotAccount
+from engine.simulator.dialects.binance_private_spot_rest import spot_front
+from engine.simulator.dialects.binance_private_spot_ws import SpotApi
 from engine.simulator.dialects.binance_private_usdm import UsdmAccount
 from engine.simulator.dialects.binance_private_usdm_rest import ListenKeys, usdm_front
 from engine.simulator.dialects.binance_private_usdm_ws import UsdmUserStream
@@ -33,12 +36,16 @@ class Binance:
         limits = Limits(Market.LINEAR, clock, place.time)
         self.usdm_user = UsdmUserStream(usdm_account, listen_keys, faults)
         front = usdm_front(usdm_account, listen_keys, key, faults, limits, place.time)
-        self.fronts: list[BinanceFront] = [front]
+        spot_account = SpotAccount(spot)
+        limits = Limits(Market.SPOT, clock, place.time)
+        spot_private = spot_front(spot_account, key, faults, limits, place.time)
+        self.fronts: list[BinanceFront] = [spot_private, front]
+        self.spot_api = SpotApi(spot_account, key, spot_private, faults)
 
     @property
     def dialects(self) -> list[Dialect]:
         """Everything that speaks over a WebSocket."""
-        return [self.spot, self.usdm, self.usdm_user]
+        return [self.spot, self.usdm, self.spot_api, self.usdm_user]
 
     def change_key(self, changes: KeyChanges) -> dict[str, Any]:
         """Change the key; returns what the venue tells of it now."""
@@ -47,7 +54,7 @@ class Binance:
 
     def spot_router(self) -> Router:
         """Return the paths of the spot stream address."""
-        return binance_router(self.spot, ())
+        return binance_router(self.spot, (), api=self.spot_api)
 
     def usdm_router(self) -> Router:
         """Return the paths of the USD-M stream address."""
