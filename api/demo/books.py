@@ -21,7 +21,10 @@ _LEDGER_POSITIONS = """
 SELECT venue || '/' || market || '/' || symbol, side, qty_open FROM positions
 WHERE market = 'linear' AND status NOT IN ('closed', 'rejected')"""
 _VENUE_POSITIONS = "SELECT venue || '/' || market || '/' || symbol, qty FROM positions"
-_LEDGER_BALANCES = "SELECT venue || '/' || asset, total, free, locked FROM balances"
+# Where a venue keeps a wallet for each market, its record names them before the asset.
+_LEDGER_BALANCES = """
+SELECT venue || '/' || wallet || iif(wallet = '', '', '/') || asset, total, free, locked
+FROM balances"""
 _VENUE_BALANCES = "SELECT venue || '/' || asset, total, free, locked FROM wallets"
 _LEDGER_MONEY = "SELECT id, side, quote, realized_pnl, fees FROM positions"
 _VENUE_EXECUTIONS = "SELECT qty, price, fee, fee_asset FROM fills WHERE client_order_id LIKE ?"

@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 
 from api.demo import plan
+from api.demo.parts import PAPER, PARTS, WIRE, Part
 from api.demo.plan import PlannedSignal
 from api.demo.stage import Child, DemoFailed, clean_environment
 from api.demo.summary import SENT_LOG
+from api.demo.wire_record import write_record
 
 SPEED = "10"
 SECRET = "demo-webhook-secret-0123456789"  # noqa: S105 - lives as long as the demo, on loopback
@@ -43,8 +45,8 @@ class Course:
     """Runs the demo in ``folder`` and remembers what the judge needs.
 
     Attributes:
-        windows: monotonic (begin, end) of the times in which the service could not see prices, or
-            was not yet known to guard.
+        windows: by part, monotonic (begin, end) of the times in which its service could not see
+            prices, or was not yet known to guard.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class Course:
         self.recorded = recorded
         self.tell = tell
         self._show = show
-        self.windows: list[tuple[int, int]] = []
+        self.windows: dict[str, list[tuple[int, int]]] = {part.name: [] for part in PARTS}
         self.restarted = False
+        self.part: Part = PAPER
         self.url = ""
         self.key = ""
         self._simulator: Child | None = None
@@ -85,16 +88,24 @@ class Course:
 
     async def _play(self) -> None:
         await self._start_simulator()
+        for part in PARTS:
+            self.part, self.key = part, ""
+            await self._play_part()
+        if self._simulator is not None:
+            await self._simulator.stop()
+
+    async def _play_part(self) -> None:
         await self._start_service()
         await self._open_positions()
-        self.tell("prices play; narrow limits are left to them")
-        await self._watch(played_enough, PLAYED_S, at_least_s=PLAY_AT_LEAST_S)
-        await self._kill_and_restart()
+        if self.part.plays:
+            self.tell("prices play; narrow limits are left to them")
+            await self._watch(played_enough, PLAYED_S, at_least_s=PLAY_AT_LEAST_S)
+            await self._kill_and_restart()
         await self._close_by_hand()
-        await self._send(plan.BY_SIGNAL)
+        await self._send(self.part.by_signal)
         self.tell("scripted prices move to the 15 % limits")
         await self._move_prices()
-        await self._watch(wide_closed, CLOSED_S)
+        await self._watch(lambda positions: wide_closed(self.part, positions), CLOSED_S)
         await self._finish()
 
     async def _start_simulator(self) -> None:
@@ -112,19 +123,29 @@ class Course:
     async def _start_service(self) -> None:
         environment = clean_environment() | {
             **self._facts()["urls"],
-            "DATA_DIR": str(self.folder / "data"),
+            **(self._account_settings() if self.part is WIRE else {}),
+            "DATA_DIR": str(self.folder / self.part.data),
             "API_PORT": "0",
             "WEBHOOK_SECRET": SECRET,
             "MAX_OPEN_POSITIONS": "40",
             "PAPER_LATENCY_MS": str(plan.LATENCY_MS),
             "ENABLE_TELEGRAM_NOTIFICATIONS": "False",
         }
-        log = self.folder / "service.log"
+        log = self.folder / self.part.log
         if not self.key:
             self.key = await _make_key(environment, self.folder, log)
         self._service = await Child.start(["run"], environment, self.folder, log)
         self.url = self._service.facts["url"]
-        self.tell(f"service up at {self.url}")
+        self.tell(f"service up at {self.url}, trading on {self._service.facts['mode']}")
+
+    def _account_settings(self) -> dict[str, str]:
+        """What an owner sets to trade with an account: the mode and his keys."""
+        keys = {
+            f"{venue.upper()}_API_{part.upper()}": value
+            for venue, pair in self._facts()["keys"].items()
+            for part, value in pair.items()
+        }
+        return {"TRADING_MODE": "testnet", **keys}
 
     def _facts(self) -> dict[str, Any]:
         if self._simulator is None:
@@ -181,11 +202,14 @@ class Course:
     async def _open_positions(self) -> None:
         begin_ns = time.monotonic_ns()
         await self._repeat_prices()
-        for signal in plan.SIGNALS:
+        for signal in self.part.signals:
             await self._send(signal)
-        self.tell(f"{len(plan.SIGNALS)} signals sent; positions open at live prices")
+        self.tell(f"{len(self.part.signals)} signals sent; positions open at live prices")
         await self._until_guarding(SETTLED_S)
-        self.windows.append((begin_ns, time.monotonic_ns()))
+        self._note_window(begin_ns, time.monotonic_ns())
+
+    def _note_window(self, begin_ns: int, end_ns: int) -> None:
+        self.windows[self.part.name].append((begin_ns, end_ns))
 
     async def _until_guarding(self, at_most_s: float) -> None:
         """Wait until every signal has its outcome and every open position is armed.
@@ -217,13 +241,13 @@ class Course:
         self.tell("service killed by SIGKILL")
         await self._start_service()
         await self._until_guarding(READY_S)
-        self.windows.append((begin_ns, time.monotonic_ns()))
+        self._note_window(begin_ns, time.monotonic_ns())
         self.restarted = True
         self.tell("restarted: open positions are guarded again")
 
     async def _close_by_hand(self) -> None:
         of_strategy = {each["strategy"]: each["id"] for each in await self._positions()}
-        position_id = of_strategy.get(plan.BY_HAND)
+        position_id = of_strategy.get(self.part.by_hand)
         headers = {"Authorization": f"Bearer {self.key}"}
         answer = await self._client.post(
             f"{self.url}/positions/{position_id}/close", headers=headers
@@ -244,22 +268,34 @@ class Course:
             await asyncio.sleep(STEP_S)
 
     async def _finish(self) -> None:
-        """Let prices rest, let what is under way come to its end, and stop both processes.
+        """Let prices rest, let what is under way come to its end, and stop the service.
 
         Raises:
             DemoFailed: the service did not end in order.
         """
-        if self._service is None or self._simulator is None:
-            raise DemoFailed("a process of the demo is not running")
+        if self._service is None:
+            raise DemoFailed("the service is not running")
         await self._control("pause", {})
         # Frames sent before that are read by now, and an exit is shown after its commit.
         await self._watch(nothing_under_way, CLOSED_S, at_least_s=REST_S)
-        self.windows.append((time.monotonic_ns(), FOR_EVER_NS))
+        self._note_window(time.monotonic_ns(), FOR_EVER_NS)
         code = await self._service.stop()
         if code != 0:
             words = self._service.last_words()
             raise DemoFailed(f"the service ended with exit code {code}:\n{words}")
-        await self._simulator.stop()
+        if self.part is WIRE:
+            await self._keep_record()
+        await self._control("resume", {})
+
+    async def _keep_record(self) -> None:
+        """Write what the simulated exchanges have on record, for the judge."""
+        control = self._facts()["control"]
+        told = {}
+        for path in ("account", "requests"):
+            answer = await self._client.get(f"{control}/{path}")
+            told[path] = answer.raise_for_status().json()
+        record = self.folder / self.part.data / self.part.record
+        write_record(record, told["account"]["accounts"], told["requests"]["items"])
 
 
 def is_unguarded(position: Json) -> bool:
@@ -279,11 +315,10 @@ def played_enough(positions: list[Json]) -> bool:
     return len(reasons) >= PLAYED_CLOSES and {"take_profit", "stop_loss"} <= set(reasons)
 
 
-def wide_closed(positions: list[Json]) -> bool:
+def wide_closed(part: Part, positions: list[Json]) -> bool:
     """Tell whether every position that is not left to playback is closed."""
-    wide = {signal.key for signal in plan.WIDE}
     return nothing_under_way(positions) and not any(
-        each["strategy"] in wide and each["status"] == "open" for each in positions
+        each["strategy"] in part.wide and each["status"] == "open" for each in positions
     )
 
 

@@ -93,6 +93,28 @@ BY_SIGNAL = PlannedSignal(
     "closed",
 )
 
+# Over the wire: the 15 % defaults again, of which one is closed by hand and one by a signal.
+WIRE: tuple[PlannedSignal, ...] = (
+    _signal("wire-byb-perp-1", "buy", "BYBIT:SOLUSDT.P"),
+    _signal("wire-byb-perp-2", "sell", "BYBIT:XRPUSDT.P"),
+    _signal("wire-byb-spot-1", "buy", "BYBIT:SOLUSDT", market="spot"),
+    _signal("wire-bnc-perp-1", "sell", "BINANCE:XRPUSDT.P"),
+    _signal("wire-bnc-perp-2", "buy", "BINANCE:SOLUSDT.P", quote_qty="200"),
+    _signal("wire-bnc-spot-1", "buy", "BINANCE:XRPUSDT", market="spot", quote_qty="50"),
+)
+
+WIRE_BY_HAND = "wire-byb-perp-1"
+
+WIRE_BY_SIGNAL = PlannedSignal(
+    {
+        "id": "wire-close-sol",
+        "action": "close",
+        "symbol": "BINANCE:SOLUSDT.P",
+        "strategy": "wire-bnc-perp-2",
+    },
+    "closed",
+)
+
 # After the restart: both limits, on both venues and markets.
 MOVES: tuple[ScriptedMove, ...] = (
     ScriptedMove("bybit:linear:XRPUSDT", Decimal(-17)),  # take-profit of a short

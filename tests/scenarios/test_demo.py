@@ -23,6 +23,7 @@ from api.demo import plan
 from api.demo.books import differences
 from api.demo.facts import read_facts
 from api.demo.judge import judge, read_prints
+from api.demo.parts import PARTS
 from api.demo.summary import read_notes
 from tests.scenarios.processes import children_of, command, is_alive, until
 
@@ -43,9 +44,15 @@ KEYS = {
     "ledger_matches_venue",
     "restarted",
     "venues",
+    "parts",
     "duration_s",
 }
-SIDES = {"ledger": ("tickguard.sqlite", "trades"), "venue": ("paper.sqlite", "fills")}
+SIDES = {
+    "ledger": ("data/tickguard.sqlite", "trades"),
+    "venue": ("data/paper.sqlite", "fills"),
+    "wire ledger": ("data-wire/tickguard.sqlite", "trades"),
+    "wire venue": ("data-wire/wire.sqlite", "fills"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,8 @@ def copy(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
     """The kept folder to be altered; the sent frames are only linked."""
     kept, _ = demo
     folder = tmp_path / "copy"
-    shutil.copytree(kept / "data", folder / "data")
+    for part in PARTS:
+        shutil.copytree(kept / part.data, folder / part.data)
     shutil.copy(kept / "demo.json", folder)
     os.link(kept / "sent.jsonl", folder / "sent.jsonl")
     return folder
@@ -92,7 +100,7 @@ def verdict(folder: Path) -> tuple[int, str]:
 
 @contextmanager
 def database(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(folder / "data" / name)) as opened:
+    with closing(sqlite3.connect(folder / name)) as opened:
         yield opened
         opened.commit()
 
@@ -115,6 +123,10 @@ def test_it_holds_and_tells_all_that_was_promised(demo: tuple[Path, dict[str, An
     assert sum(summary["closes"].values()) == summary["positions_closed"]
     assert summary["positions_closed"] <= summary["positions_opened"] < summary["signals"]
     assert summary["venues"] == ["binance", "bybit"]
+    assert {name: part["ledger_matches_venue"] for name, part in summary["parts"].items()} == {
+        "paper": True, "wire": True
+    }  # fmt: skip
+    assert summary["parts"]["wire"]["positions_closed"] == len(plan.WIRE)
     assert 0 < summary["reaction_ms"]["p50"] <= summary["reaction_ms"]["p99"]
     assert summary["reaction_ms"]["p99"] <= summary["reaction_ms"]["max"]
     assert {type(summary[name]) for name in ("realized_pnl", "fees")} == {str}
@@ -161,9 +173,10 @@ def test_one_unit_in_the_last_place_of_one_fill_is_noticed(
 @pytest.mark.parametrize("side", SIDES)
 def test_no_fill_may_differ_by_one_unit(copy: Path, side: str) -> None:
     name, table = SIDES[side]
-    ledger, venue = copy / "data" / "tickguard.sqlite", copy / "data" / "paper.sqlite"
+    part = next(part for part in PARTS if name.startswith(f"{part.data}/"))
+    ledger, venue = copy / part.data / "tickguard.sqlite", copy / part.data / part.record
     assert differences(ledger, venue) == []
-    with closing(sqlite3.connect(copy / "data" / name)) as opened:
+    with closing(sqlite3.connect(copy / name)) as opened:
         rows = opened.execute(f"SELECT rowid, qty, price, fee FROM {table}").fetchall()
     for row, *amounts in rows:
         for field, text in zip(("qty", "price", "fee"), amounts, strict=True):
@@ -179,32 +192,46 @@ def test_no_fill_may_differ_by_one_unit(copy: Path, side: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "complaint"),
     [
-        ("tickguard.sqlite", "DELETE FROM trades WHERE id = (SELECT min(id) FROM trades)", "fill"),
-        ("paper.sqlite", "DELETE FROM fills WHERE rowid = (SELECT max(rowid) FROM fills)", "fill"),
         (
-            "tickguard.sqlite",
+            "data/tickguard.sqlite",
+            "DELETE FROM trades WHERE id = (SELECT min(id) FROM trades)",
+            "fill",
+        ),
+        (
+            "data/paper.sqlite",
+            "DELETE FROM fills WHERE rowid = (SELECT max(rowid) FROM fills)",
+            "fill",
+        ),
+        (
+            "data/tickguard.sqlite",
             "UPDATE balances SET total = total || '1' WHERE asset = 'USDT' AND venue = 'bybit'",
             "balance",
         ),
         (
-            "paper.sqlite",
+            "data/paper.sqlite",
             "UPDATE wallets SET free = free || '1' WHERE asset = 'USDT' AND venue = 'binance'",
             "balance",
         ),
         (
-            "tickguard.sqlite",
+            "data/tickguard.sqlite",
             "UPDATE positions SET realized_pnl = '1000' WHERE exit_reason = 'manual'",
             "realized_pnl",
         ),
         (
-            "tickguard.sqlite",
+            "data/tickguard.sqlite",
             "UPDATE positions SET exit_reason = 'stop_loss' WHERE exit_reason = 'take_profit'",
             "position",
         ),
         (
-            "tickguard.sqlite",
+            "data/tickguard.sqlite",
             "UPDATE signals SET outcome = 'ignored' WHERE external_id = 'too-small'",
             "signal too-small",
+        ),
+        ("data-wire/wire.sqlite", "UPDATE fills SET side = 'buy' WHERE side = 'sell'", "fill"),
+        (
+            "data-wire/wire.sqlite",
+            "UPDATE wallets SET total = total || '1' WHERE asset = 'spot/USDT'",
+            "balance binance/spot/USDT",
         ),
     ],
 )
@@ -218,7 +245,7 @@ def test_a_changed_record_is_noticed(copy: Path, name: str, change: str, complai
 
 def scripted_close(folder: Path) -> dict[str, Any]:
     """A position that a scripted price closed: SOL on Bybit's spot, up to its take-profit."""
-    with database(folder, "tickguard.sqlite") as opened:
+    with database(folder, "data/tickguard.sqlite") as opened:
         row = opened.execute(
             "SELECT p.id, o.trigger_price FROM positions p JOIN orders o"
             " ON o.position_id = p.id AND o.purpose = 'exit' WHERE p.strategy = 'byb-spot-2'"
@@ -260,19 +287,20 @@ def test_no_close_is_explained_without_the_frames_of_its_price(
 ) -> None:
     kept, summary = demo
     notes = read_notes(kept)
-    planned = {each.key: each for each in (*plan.SIGNALS, plan.BY_SIGNAL)}
-    data = kept / "data"
-    facts = read_facts(
-        data / "tickguard.sqlite", data / "paper.sqlite", planned, notes.epoch_offset_ns
-    )
     prints = read_prints(kept / "sent.jsonl", notes.epoch_offset_ns)
-    closed = [each for each in facts if each.exit_reason in {"take_profit", "stop_loss"}]
-    assert len(closed) == sum(summary["closes_on"].values())
-    for each in closed:
-        seen = prints[each.instrument]
-        assert judge(each, seen, notes.windows).ok
-        others = [one for one in seen if one.price != each.trigger_price]
-        assert not judge(each, others, notes.windows).ok
+    count = 0
+    for part in PARTS:
+        data, windows = kept / part.data, notes.windows[part.name]
+        ledger, record = data / "tickguard.sqlite", data / part.record
+        facts = read_facts(ledger, record, part.planned, notes.epoch_offset_ns)
+        closed = [each for each in facts if each.exit_reason in {"take_profit", "stop_loss"}]
+        count += len(closed)
+        for each in closed:
+            seen = prints[each.instrument]
+            assert judge(each, seen, windows).ok
+            others = [one for one in seen if one.price != each.trigger_price]
+            assert not judge(each, others, windows).ok
+    assert count == sum(summary["closes_on"].values())
 
 
 def test_an_earlier_crossing_that_nobody_acted_on_is_noticed(copy: Path) -> None:

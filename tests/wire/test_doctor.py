@@ -9,7 +9,7 @@ import pytest
 
 from tests.scenarios.processes import Exchange, command
 
-VENUES = ("bybit",)
+VENUES = ("bybit", "binance")
 Row = dict[str, str]
 Rows = dict[tuple[str, str], Row]
 

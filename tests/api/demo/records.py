@@ -13,7 +13,7 @@ CREATE TABLE positions (id, venue, market, symbol, side, status, exit_reason, in
     quote, qty_open, realized_pnl, fees);
 CREATE TABLE orders (position_id, purpose, generation, trigger_price);
 CREATE TABLE trades (venue, market, symbol, venue_trade_id, side, qty, price, fee, fee_asset);
-CREATE TABLE balances (venue, asset, total, free, locked);
+CREATE TABLE balances (venue, wallet, asset, total, free, locked);
 """
 VENUE = """
 CREATE TABLE orders (client_order_id, body);
@@ -48,7 +48,7 @@ def write(folder: Path) -> tuple[Path, Path]:
             ours.execute(
                 "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*PLACE, key, *values)
             )
-        ours.execute("INSERT INTO balances VALUES ('bybit', 'USDT', '10.50', '10', '0.5')")
+        ours.execute("INSERT INTO balances VALUES ('bybit', '', 'USDT', '10.50', '10', '0.5')")
         ours.commit()
     with closing(sqlite3.connect(venue)) as theirs:
         theirs.executescript(VENUE)

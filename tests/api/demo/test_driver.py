@@ -14,6 +14,7 @@ from api.demo.driver import (
     played_enough,
     wide_closed,
 )
+from api.demo.parts import PAPER
 from api.demo.stage import DemoFailed
 
 
@@ -44,8 +45,10 @@ def test_playback_has_to_show_both_limits() -> None:
 
 def test_wide_positions_are_waited_for_and_narrow_ones_are_not() -> None:
     wide, narrow = plan.WIDE[0].key, plan.NARROW[0].key
-    assert not wide_closed([position("open", strategy=wide)])
-    assert wide_closed([position("closed", strategy=wide), position("open", strategy=narrow)])
+    assert not wide_closed(PAPER, [position("open", strategy=wide)])
+    assert wide_closed(
+        PAPER, [position("closed", strategy=wide), position("open", strategy=narrow)]
+    )
 
 
 async def refuse(request: httpx.Request) -> httpx.Response:
