@@ -2,7 +2,15 @@ from decimal import Decimal
 
 import pytest
 
-from engine.model.effects import AppendEvent, SaveBalance, SaveBot, SaveFill, SaveOrder, SavePosition, SaveSignal
+from engine.model.effects import (
+    AppendEvent,
+    SaveBalance,
+    SaveBot,
+    SaveFill,
+    SaveOrder,
+    SavePosition,
+    SaveSignal,
+)
 from engine.model.events import Balance, Started
 from engine.model.order import OrderSide, OrderStatus
 from engine.model.position import ACTIVE, PositionStatus
