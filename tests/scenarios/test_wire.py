@@ -1,7 +1,7 @@
-"""``TRADING_MODE=testnet`` at the simulator: the real libraries, both markets.
+"""``TRADING_MODE=testnet`` at the simulator: the real libraries, both venues, both markets.
 
 The service gets the addresses and keys that ``tickguard simulator --json`` prints, a webhook secret
-and an API key, and nothing else but the venues whose accounts the simulator keeps.
+and an API key, and nothing else.
 """
 
 from decimal import Decimal
@@ -17,8 +17,9 @@ from tests.wire.chaos import on_the_wire
 PRICES = {
     "bybit:spot:SOLUSDT": "150",
     "bybit:linear:SOLUSDT": "150",
+    "binance:spot:XRPUSDT": "2.5",
+    "binance:linear:XRPUSDT": "2.5",
 }
-VENUES = ",".join(sorted({name.partition(":")[0] for name in PRICES}))
 
 
 def hold(exchange: Exchange, factor: str = "1") -> None:
@@ -48,7 +49,7 @@ def all_are(service: Service, status: str) -> bool:
 def test_positions_open_and_close_on_every_market_as_the_venues_booked_them(
     tmp_path: Path,
 ) -> None:
-    with on_the_wire(tmp_path, VENUES=VENUES) as (exchange, service):
+    with on_the_wire(tmp_path) as (exchange, service):
         hold(exchange)
         service.start()
         assert service.facts["mode"] == "testnet"
@@ -70,7 +71,7 @@ def test_positions_open_and_close_on_every_market_as_the_venues_booked_them(
 def test_a_stop_while_positions_are_open_and_a_start_after_it_guard_them_on(
     tmp_path: Path,
 ) -> None:
-    with on_the_wire(tmp_path, VENUES=VENUES) as (exchange, service):
+    with on_the_wire(tmp_path) as (exchange, service):
         hold(exchange)
         service.start()
         service.until_guarding()
