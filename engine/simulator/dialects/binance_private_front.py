@@ -125,7 +125,8 @@ class BinanceFront:
             check_time(params, self.now_ms())
         known = Allowed(endpoint.allowed.needs, (*endpoint.allowed.takes, *ALWAYS))
         known.check(params)
-        if endpoint.trades and not self._key.may_trade(self._market):
+        may = self._key.may_trade if endpoint.trades else self._key.may_read
+        if not may(self._market):
             raise not_permitted()
         return params
 
@@ -136,7 +137,8 @@ class BinanceFront:
     def refuse(self, fault: Fault) -> Reply:
         """Word what a fault says; ``code`` of a server error comes with HTTP 400."""
         if fault.kind is FaultKind.BAN:
-            text = f"Way too much request weight used; IP banned until {self.now_ms() + BAN_S}."
+            until_ms = self.now_ms() + BAN_S * 1000
+            text = f"Way too much request weight used; IP banned until {until_ms}."
             return Reply({"code": -1003, "msg": text}, 418, {"Retry-After": str(BAN_S)}, -1003)
         if fault.kind is FaultKind.RATE_LIMIT:
             text = "Too many requests; current limit is 6000 request weight per 1 MINUTE."

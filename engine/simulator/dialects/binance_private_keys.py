@@ -47,6 +47,10 @@ class Key(Struct):
         """Return the signature of a payload, in hex."""
         return hmac.new(self.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
+    def may_read(self, market: Market) -> bool:
+        """Tell whether it may ask about a market: the futures right is for all of futures."""
+        return market is Market.SPOT or self.futures
+
     def may_trade(self, market: Market) -> bool:
         """Tell whether it may place orders on a market."""
         return not self.read_only and (self.spot if market is Market.SPOT else self.futures)
