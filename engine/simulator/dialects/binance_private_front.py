@@ -135,7 +135,7 @@ class BinanceFront:
         return Reply(body, status, {**headers, **self._limits.headers()}, code=error.code)
 
     def refuse(self, fault: Fault) -> Reply:
-        """Word what a fault says; ``code`` of a server error comes with HTTP 400."""
+        """Word what a fault says; the ``code`` of a server error, 1007 for -1007, is HTTP 400."""
         if fault.kind is FaultKind.BAN:
             until_ms = self.now_ms() + BAN_S * 1000
             text = f"Way too much request weight used; IP banned until {until_ms}."
@@ -148,7 +148,8 @@ class BinanceFront:
             text = "This service is no longer available."
             return Reply({"code": -1016, "msg": text}, 400, code=-1016)
         if fault.code is not None:
-            return Reply({"code": fault.code, "msg": "An error."}, 400, code=fault.code)
+            code = -abs(fault.code)
+            return Reply({"code": code, "msg": "An error."}, 400, code=code)
         return Reply({"code": -1000, "msg": "An unknown error occurred."}, 502, code=-1000)
 
     def now_ms(self) -> int:
