@@ -39,6 +39,7 @@ PATHS = {
 # Of orders that are not simulated (trailing, iceberg, good-till-date), of an older version of the
 # endpoint (v3 tells no leverage and no margin type), or dropped since (July 2026).
 KNOWN = {
+    "GET_fapi_v1_income.tradeId: int not text",  # empty in the example's other row, a transfer
     "GET_fapi_v1_allOrders.activatePrice is missing",
     "GET_fapi_v1_allOrders.priceRate is missing",
     "GET_fapi_v3_positionRisk.leverage is missing",
