@@ -38,11 +38,14 @@ Json = dict[str, Any]
 
 
 class Sizes(Struct, frozen=True):
-    """How much is measured. A venue takes ten orders of one kind a second, both sides together."""
+    """How much is measured: so many closes on each of two venues, and as many by the scripts.
 
-    closes: int = 500
+    A venue takes ten orders of one kind a second, both sides together.
+    """
+
+    closes: int = 250
     rounds: int = 5
-    step_s: float = 0.055
+    step_s: float = 0.085
 
 
 Found = dict[tuple[str, str], list[float]]

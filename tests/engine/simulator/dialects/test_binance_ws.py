@@ -203,7 +203,7 @@ async def test_the_server_pings_and_cuts_a_client_that_does_not_answer(tmp_path:
         writer.close()
 
 
-@pytest.mark.parametrize("path", ["/other", "/stream/x", "/private/ws", ""])
+@pytest.mark.parametrize("path", ["/other", "/stream/x", "/private/stream", ""])
 async def test_unknown_paths_are_not_found(tmp_path: Path, path: str) -> None:
     async with quiet(tmp_path) as rig:
         with pytest.raises(websockets.InvalidStatus) as refused:
