@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -183,10 +183,14 @@ class Course:
             self._show(positions)
         return positions
 
-    async def _repeat_prices(self) -> None:
-        """Instruments without a recording have prices only while somebody sends them."""
+    async def _repeat_prices(self, but: Container[str] = ()) -> None:
+        """Instruments without a recording have prices only while somebody sends them.
+
+        Nothing fills on paper at a price that is old, so a close would wait for the next one.
+        """
         for instrument, price in plan.INSTRUMENTS:
-            await self._control("price", {"instrument": instrument, "price": price})
+            if instrument not in but:
+                await self._control("price", {"instrument": instrument, "price": price})
 
     async def _watch(
         self, done: Callable[[list[Json]], bool], at_most_s: float, at_least_s: float = 0.0
@@ -254,12 +258,14 @@ class Course:
         )
         if answer.status_code != httpx.codes.ACCEPTED:
             raise DemoFailed(f"the close by REST was answered {answer.status_code}: {answer.text}")
-        await self._control("price", {"instrument": "bybit:linear:SOLUSDT", "price": "150"})
+        await self._repeat_prices()
         self.tell("one position closed by REST")
 
     async def _move_prices(self) -> None:
         starts = {name: Decimal(price) for name, price in plan.INSTRUMENTS}
+        moved = {move.instrument for move in plan.MOVES}
         for step in range(1, plan.MOVE_STEPS + 1):
+            await self._repeat_prices(but=moved)
             for move in plan.MOVES:
                 share = move.percent / 100 * step / plan.MOVE_STEPS
                 price = (starts[move.instrument] * (1 + share)).quantize(Decimal("0.0001"))

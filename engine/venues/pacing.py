@@ -36,14 +36,14 @@ SHARES: Mapping[Urgency, tuple[int, int]] = {
 
 PATIENCE_S: Mapping[Urgency, float] = {
     Urgency.CLOSE: 5.0,
-    Urgency.ORDER: 0.0,
+    Urgency.ORDER: 2.0,
     Urgency.LOOK_UP: 2.0,
     Urgency.HOUSEKEEPING: 10.0,
 }
-"""How long a request waits for its turn before it is refused. Entries are asked for again by the
-core, which knows whether they are still wanted, so they do not wait here. Closes are always wanted:
-of many at once each leaves as soon as the budget has room, and not after the core's pauses, which
-grow. An order that waits here is not absent: that takes the core ten seconds to find."""
+"""How long a request waits for its turn before it is refused. Of many orders at once each leaves as
+soon as the budget has room, and not after the core's pauses, which grow; entries only for a moment,
+since the core knows whether they are still wanted. An order that waits here is not absent: that
+takes the core ten seconds to find."""
 
 SHORTEST_WAIT_NS = 1_000_000
 
@@ -162,7 +162,8 @@ class Pacer:
                 return self.charge(urgency, costs)
             except RequestFailed as error:
                 wait_ns = max(error.verdict.wait_ns, SHORTEST_WAIT_NS)
-                if urgency is Urgency.CLOSE and error.verdict.outcome is Outcome.WAIT:
+                is_order = urgency in (Urgency.CLOSE, Urgency.ORDER)
+                if is_order and error.verdict.outcome is Outcome.WAIT:
                     raise  # a ban: the core holds back everything there, and tells the owner
                 if self._clock.monotonic_ns() + wait_ns > give_up_ns:
                     raise

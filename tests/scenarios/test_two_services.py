@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,11 +51,24 @@ def test_an_installation_follows_at_once_when_the_other_stopped_in_order(
     second.stop()
 
 
+def freeze_between_writes(service: Service) -> None:
+    """Stop the process where it holds no lock of SQLite: in a write nobody could take over."""
+    while True:
+        service.running().signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(service.ledger, timeout=0)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                service.running().signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
 def test_a_service_that_stood_still_while_another_took_over_ends_with_the_reason(
     first: Service, second: Service
 ) -> None:
     first.start()
-    first.running().signal(signal.SIGSTOP)
+    freeze_between_writes(first)
     # As on a file system that does not lock: there the lease alone keeps them apart.
     first.ledger.with_name(f"{first.ledger.name}.lock").unlink()
     with contextlib.closing(sqlite3.connect(first.ledger)) as database, database:

@@ -231,13 +231,15 @@ async def test_a_reading_waits_for_its_turn():
     assert watch.slept == [pytest.approx(1.0)]
 
 
-async def test_an_entry_never_waits_here():
+async def test_an_entry_waits_for_a_moment_only():
     watch = Watch()
     pacer = make(watch)
     pacer.charge(Urgency.CLOSE, {"orders": 10})
+    await pacer.take(Urgency.ORDER, {"orders": 1})
+    assert sum(watch.slept) == pytest.approx(1.0)
+    pacer.charge(Urgency.CLOSE, {"weight": 100})
     with pytest.raises(RequestFailed):
-        await pacer.take(Urgency.ORDER, {"orders": 1})
-    assert watch.slept == []
+        await pacer.take(Urgency.ORDER, {"weight": 1})
 
 
 async def test_of_many_closes_each_leaves_as_soon_as_there_is_room():
