@@ -4,7 +4,22 @@ from functools import partial
 
 import pytest
 
-from bench.reaction import SHAPES, TARGET, Sizes, bare, measure, ours, report
+from bench.reaction import (
+    HUNG,
+    HUNG_TARGET,
+    SHAPES,
+    TARGET,
+    Sizes,
+    bare,
+    hung_report,
+    measure,
+    measure_hung,
+    order_report,
+    ours,
+    report,
+)
+from bench.shared.orders import Sizes as OrderSizes
+from bench.shared.orders import measure_orders
 from bench.shared.report import BenchFailed
 from bench.shared.source import running
 from engine.settings import FeedTransport
@@ -49,4 +64,52 @@ def test_the_target_bounds_the_ratio_of_the_99th_percentiles(slow: float, ok: bo
     rounds = {"bare": [[100.0]] * 5, "ours": [[slow]] * 5, "picows": [[900.0]] * 5}
     found = report({"single": rounds}).as_json()
     assert found["ratios"] == {"p99_single": slow / 100, "p99_single_picows": 9.0}
+    assert found["ok"] is ok
+
+
+@pytest.mark.prove
+def test_a_tiny_run_of_the_real_brokers_counts_every_close() -> None:
+    sizes = OrderSizes(closes=4, rounds=2)
+    taken = measure_orders(sizes)
+    assert taken.keys() == {
+        (venue, side) for venue in ("binance", "bybit") for side in ("bare", "ours")
+    }
+    assert {len(closes) for closes in taken.values()} == {4}
+    assert all(0 < each < 30e6 for closes in taken.values() for each in closes)
+    found = order_report(taken, sizes.rounds).as_json()
+    assert [(row["orders"], row["path"], row["closes"]) for row in found["rows"]] == [
+        ("binance", "ours", 4),
+        ("binance", "bare", 4),
+        ("bybit", "ours", 4),
+        ("bybit", "bare", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("median", "slowest", "ok"),
+    [(120.0, 300.0, True), (121.0, 300.0, False), (120.0, 301.0, False)],
+)
+def test_the_targets_bound_both_percentiles_of_an_order(
+    median: float, slowest: float, ok: bool
+) -> None:
+    closes = {"ours": [median] * 98 + [slowest] * 2, "bare": [100.0] * 98 + [200.0] * 2}
+    found = order_report({("bybit", side): taken for side, taken in closes.items()}, 2).as_json()
+    assert found["ratios"] == {"p50_order_bybit": median / 100, "p99_order_bybit": slowest / 200}
+    assert found["ok"] is ok
+
+
+def test_a_tiny_run_beside_a_hung_venue_sees_every_price() -> None:
+    found = measure_hung(TINY).as_json()
+    assert [row["ticks while"] for row in found["rows"]] == [
+        "idle",
+        *(f"{venue} hangs" for venue in HUNG),
+    ]
+    assert found["targets"] == {f"p99.9_ticks_{venue}_hung": HUNG_TARGET for venue in HUNG}
+
+
+@pytest.mark.parametrize(("slow", "ok"), [(125.0, True), (126.0, False)])
+def test_the_target_bounds_the_ticks_beside_a_hung_venue(slow: float, ok: bool) -> None:
+    rounds = {"idle": [[100.0]] * 5, "binance": [[100.0]] * 5, "bybit": [[slow]] * 5}
+    found = hung_report(rounds).as_json()
+    assert found["ratios"]["p99.9_ticks_bybit_hung"] == slow / 100
     assert found["ok"] is ok
