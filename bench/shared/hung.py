@@ -16,7 +16,12 @@ from engine.venues.registry import build_account
 from engine.venues.urls import BinanceUrls, BybitUrls, VenueUrls
 
 BACKLOG = 512
-ASKED_EACH_S = 0.02
+HANGING = 20
+"""So many closes hang at once, and the questions after them: more than there are threads."""
+
+ASKED_EACH_S = 1.0
+"""How often the engine asks for more, as it does for as long as nothing is answered."""
+
 SECRET = "s" * 64
 
 
@@ -51,6 +56,7 @@ async def hung(venue: str) -> AsyncIterator[None]:
         broker = VenueBroker(account, clock, lambda _: None)
         running = [asyncio.create_task(broker.run()), asyncio.create_task(_ask(broker, venue))]
         try:
+            await asyncio.sleep(ASKED_EACH_S / 2)
             yield
         finally:
             for task in running:
@@ -61,12 +67,12 @@ async def hung(venue: str) -> AsyncIterator[None]:
 
 
 async def _ask(broker: VenueBroker, venue: str) -> None:
-    generation = 0
-    while True:
-        generation += 1
-        order = _exit(venue, generation)
+    orders = [_exit(venue, generation) for generation in range(1, HANGING + 1)]
+    for order in orders:
         broker.submit(order)
-        broker.look_up(order)
+    while True:
+        for order in orders:
+            broker.look_up(order)
         broker.read_account(())
         await asyncio.sleep(ASKED_EACH_S)
 

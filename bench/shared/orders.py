@@ -89,7 +89,12 @@ class _Scene:
         return [_text(first + AWAY + step) for step in range(self._sizes.closes)]
 
     def open_positions(self) -> None:
-        """Open as many positions as there are closes, each with a price of its own."""
+        """Open as many positions as there are closes, each with a price of its own.
+
+        From then on nothing moves a price but the steps: a price that wandered past several would
+        close by one frame what is counted from another.
+        """
+        self._control("pause")
         for venue in VENUES:
             for symbol in (OURS, BARE):
                 self._control(
@@ -111,6 +116,13 @@ class _Scene:
             self._repeat()
         self._until_open(len(VENUES) * self._sizes.closes)
 
+    def _settle(self) -> None:
+        """Let everything come to rest, with prices that are never old."""
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            self._repeat()
+            time.sleep(0.5)
+
     def _repeat(self) -> None:
         for venue in VENUES:
             self._control("price", instrument=f"{venue}:linear:{OURS}", price=_text(START[OURS]))
@@ -126,7 +138,6 @@ class _Scene:
             self._repeat()
             time.sleep(0.5)
         self._ids = {p["id"]: (p["venue"], _text(_hundredths(p["take_profit"]))) for p in open_now}
-        time.sleep(SETTLE_S)
 
     def _positions(self) -> Iterator[Json]:
         cursor = ""
@@ -147,7 +158,7 @@ class _Scene:
                 command = [sys.executable, "-m", "bench.shared.bare_order", facts]
                 script = stack.enter_context(subprocess.Popen(command, cwd=Path.cwd()))
                 stack.callback(script.kill)
-            time.sleep(SETTLE_S)
+            self._settle()
             yield
 
     def _bare_facts(self, venue: str) -> Json:

@@ -34,7 +34,7 @@ from engine.ports import BrokerEvent, BrokerSink, Clock
 from engine.venues.account import ExaminedAccount, Outcome, RequestFailed, Sent, Verdict
 from engine.venues.key_watch import KeyWatch, WatchTimings
 from engine.venues.preparing import Preparing
-from engine.venues.request_guard import Guard, note_failure
+from engine.venues.request_guard import Failures, Guard
 from engine.venues.request_tasks import Errand, RequestTasks
 from engine.venues.standing import Cause, Standing
 
@@ -98,6 +98,7 @@ class VenueBroker:
         self._standing = Standing(
             self.venue, clock, self._tell, risky_allowed=risky_allowed, fee_rates=fee_rates or {}
         )
+        self._failures = Failures(self.venue, clock)
         self._watch = KeyWatch(
             account,
             self._standing,
@@ -189,7 +190,7 @@ class VenueBroker:
         return self._defect is not None
 
     def _guard(self, request: str, cause: Cause | None = None) -> Guard:
-        return Guard(self.venue, request, self._standing, cause, self._is_ours)
+        return Guard(self.venue, request, self._standing, cause, self._failures, self._is_ours)
 
     # The account, kept alive
 
@@ -329,7 +330,7 @@ class VenueBroker:
     def _refused(self, order: Order, error: RequestFailed) -> Sequence[BrokerEvent]:
         """Say by the venue's table of codes what became of an order."""
         verdict, message = error.verdict, str(error)
-        note_failure(self.venue, f"order.{order.purpose}", error)
+        self._failures.note(f"order.{order.purpose}", error)
         match verdict.outcome:
             case Outcome.RETRY:
                 # A pause that is named would hold for the whole venue, closes too.

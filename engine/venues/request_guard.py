@@ -5,22 +5,50 @@ from types import TracebackType
 
 import structlog
 
+from engine.clock import NS_PER_SECOND
+from engine.ports import Clock
 from engine.venues.account import Outcome, RequestFailed
 from engine.venues.standing import Cause, Standing
 
 log = structlog.get_logger(__name__)
 
 
-def note_failure(venue: str, request: str, error: RequestFailed) -> None:
-    """Write a venue's refusal down; what the owner has to act upon is told elsewhere."""
-    log.warning(
-        "venue.request_failed",
-        venue=venue,
-        request=request,
-        outcome=str(error.verdict.outcome),
-        code=error.code,
-        reason=str(error),
-    )
+WRITTEN_EACH_NS = NS_PER_SECOND
+KINDS_KEPT = 256
+
+
+class Failures:
+    """The refusals of one venue, written down; what the owner has to act upon is told elsewhere.
+
+    Of one kind a line a second is written: where a venue is silent, all that wait for it fail
+    together, and the lines would hold up the prices of other venues.
+    """
+
+    def __init__(self, venue: str, clock: Clock) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._unwritten: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def note(self, request: str, error: RequestFailed) -> None:
+        """Write a failure down, or count it for the next line of its kind."""
+        kind = request, error.code, str(error)
+        now_ns = self._clock.monotonic_ns()
+        written_ns, alike = self._unwritten.get(kind, (now_ns - WRITTEN_EACH_NS, 0))
+        if now_ns - written_ns < WRITTEN_EACH_NS:
+            self._unwritten[kind] = written_ns, alike + 1
+            return
+        if len(self._unwritten) >= KINDS_KEPT:
+            self._unwritten.clear()
+        self._unwritten[kind] = now_ns, 0
+        log.warning(
+            "venue.request_failed",
+            venue=self._venue,
+            request=request,
+            outcome=str(error.verdict.outcome),
+            code=error.code,
+            reason=kind[2],
+            unwritten_before=alike,
+        )
 
 
 class Guard:
@@ -40,9 +68,11 @@ class Guard:
         request: str,
         standing: Standing,
         cause: Cause | None,
+        failures: Failures,
         is_ours: Callable[[], bool],
     ) -> None:
         self.wait_ns = 0
+        self._failures = failures
         self._venue = venue
         self._request = request
         self._standing = standing
@@ -82,7 +112,7 @@ class Guard:
 
     def _judge(self, error: RequestFailed) -> None:
         verdict = error.verdict
-        note_failure(self._venue, self._request, error)
+        self._failures.note(self._request, error)
         if verdict.outcome is Outcome.STOP and self._cause is not None:
             self._standing.stop(self._cause, verdict.remedy or str(error))
         self.wait_ns = verdict.wait_ns

@@ -6,6 +6,7 @@ deadline, the error codes, and typed answers. Parameters are texts: the library 
 as ``1e-05`` and a bool as ``True`` (../shared/wire/binance.md).
 """
 
+import asyncio
 import hashlib
 import hmac
 import types
@@ -157,6 +158,7 @@ class MarketRest:
         self._urls = urls
         self._opened: MarketClient | None = None
         self._is_synced = False
+        self._syncing: asyncio.Task[None] | None = None
         self._product = "api/v3" if market is Market.SPOT else "fapi/v1"
 
     @property
@@ -278,12 +280,19 @@ class MarketRest:
     async def _sync_first(self) -> None:
         """Set the clock before anything is signed; what fails here was not sent."""
         try:
-            await self.sync()
+            await self._sync_together()
         except RequestFailed as error:
             verdict = error.verdict
             if verdict.outcome is Outcome.UNKNOWN:
                 verdict = codes.NOT_SENT
             raise RequestFailed(verdict, str(error), error.code) from error
+
+    async def _sync_together(self) -> None:
+        """Set the clock; all that wait for it at a time wait for the same answers."""
+        if self._syncing is None or self._syncing.done():
+            self._syncing = asyncio.create_task(self.sync(), name=f"{self.pacer.name}.sync")
+            self._syncing.add_done_callback(_heed)
+        await asyncio.shield(self._syncing)
 
     async def _judge(self, path: str, error: BinanceAPIException) -> RequestFailed:
         """Say what a refusal means, and obey it: silence, another clock."""
@@ -297,7 +306,7 @@ class MarketRest:
         verdict = codes.judge(self.market, status, code, str(message), wait_ns)
         if verdict.skewed:
             try:
-                await self.sync()
+                await self._sync_together()
             except RequestFailed as failure:
                 log.warning("binance.clock_not_set", market=self.market, reason=str(failure))
         code = code or str(status)
@@ -330,3 +339,9 @@ class MarketRest:
             "params": {**params, "signature": mac.hexdigest()},
         }
         return msgspec.json.encode(call).decode()
+
+
+def _heed(syncing: asyncio.Task[None]) -> None:
+    """Who waited for it may be gone by now: then nobody asks what became of it."""
+    if not syncing.cancelled():
+        syncing.exception()

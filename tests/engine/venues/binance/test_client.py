@@ -225,3 +225,21 @@ async def test_the_quickest_of_slow_answers_sets_the_clock(rest, venue, monkeypa
     await rest.sync()
     assert rest.offset_ms == pytest.approx(5000, abs=300)
     assert venue.times_asked == client.SYNC_TRIES
+
+
+async def test_requests_that_wait_for_the_clock_wait_for_the_same_answer(rest, venue):
+    venue.answer(f"post {PATHS[rest.market]}", {})
+    await asyncio.gather(*(post(rest) for _ in range(8)))
+    assert len(venue.asked) == 8
+    assert venue.times_asked <= client.SYNC_TRIES
+
+
+async def test_one_that_goes_away_leaves_the_clock_to_the_others(rest, venue):
+    venue.answer(f"post {PATHS[rest.market]}", {})
+    impatient = asyncio.create_task(post(rest))
+    patient = asyncio.create_task(post(rest))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await patient
+    assert impatient.cancelled()
+    assert len(venue.asked) == 1
